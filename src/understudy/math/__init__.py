@@ -1,0 +1,1 @@
+"""Distributions, divergences, sums along time, and statistics: nothing here knows of agents."""

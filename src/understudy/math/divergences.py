@@ -1,0 +1,64 @@
+"""Cross-entropies and Kullback-Leibler divergences between distributions of one family.
+
+``cross_entropy(p, q)`` is H(p‖q) = -E_{a~p} log q(a), and ``kl(p, q)`` is KL(p‖q) = H(p‖q) - H(p): the first
+argument is what the expectation is taken over. Both are differentiable in both arguments, and analytic: a gradient
+through sampled log-probabilities would be another gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from understudy.errors import SpaceError
+from understudy.math.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Gaussian,
+    MultiCategorical,
+    SquashedGaussian,
+    _expectation,
+    expected_log_slope,
+)
+
+
+def cross_entropy(p: Distribution, q: Distribution) -> Tensor:
+    """H(p‖q) = -E_{a~p} log q(a), in nats, ``[...]``."""
+    _check(p, q)
+    if isinstance(p, Categorical) and isinstance(q, Categorical):
+        return -_expectation(p.log_probs, q.log_probs)
+    if isinstance(p, MultiCategorical) and isinstance(q, MultiCategorical):
+        return torch.stack([cross_entropy(a, b) for a, b in zip(p.parts, q.parts, strict=True)]).sum(0)
+    return p.entropy() + kl(p, q)
+
+
+def kl(p: Distribution, q: Distribution) -> Tensor:
+    """KL(p‖q) = E_{a~p} [log p(a) - log q(a)], in nats, ``[...]``; 0 for equal distributions."""
+    _check(p, q)
+    if isinstance(p, Categorical) and isinstance(q, Categorical):
+        return _expectation(p.log_probs, p.log_probs - q.log_probs)
+    if isinstance(p, MultiCategorical) and isinstance(q, MultiCategorical):
+        return torch.stack([kl(a, b) for a, b in zip(p.parts, q.parts, strict=True)]).sum(0)
+    if isinstance(p, Bernoulli) and isinstance(q, Bernoulli):
+        on, log = p.flat.sigmoid(), torch.nn.functional.logsigmoid
+        gain = on * (log(p.flat) - log(q.flat)) + (1 - on) * (log(-p.flat) - log(-q.flat))
+        return gain.sum(-1)
+    if isinstance(p, SquashedGaussian) and isinstance(q, SquashedGaussian):
+        return kl(p.normal, q.normal)  # tanh is one-to-one, and KL does not change under such maps
+    assert isinstance(p, Gaussian)
+    assert isinstance(q, Gaussian)
+    scale = torch.exp(2 * (p.log_std - q.log_std))
+    shift = ((p.mean - q.mean) * torch.exp(-q.log_std)).square()
+    return (0.5 * (scale + shift - 1) + q.log_std - p.log_std).sum(-1)
+
+
+def _check(p: Distribution, q: Distribution) -> None:
+    if type(p) is not type(q) or p.flat.shape[-1] != q.flat.shape[-1]:
+        raise SpaceError(
+            f"a divergence needs two distributions of one family, got {type(p).__name__} with "
+            f"{p.flat.shape[-1]} parameters and {type(q).__name__} with {q.flat.shape[-1]}"
+        )
+
+
+__all__ = ["cross_entropy", "expected_log_slope", "kl"]

@@ -1,0 +1,44 @@
+"""Every distillation method as a row of data, and Eq. 1, written once.
+
+    >>> from understudy.methods import METHODS
+    >>> METHODS["n-distill"].reward
+"""
+
+from understudy.methods.catalogue import METHODS, from_toml, lookup, parse_control
+from understudy.methods.method import (
+    ATOMS,
+    CONTROLS,
+    Control,
+    Method,
+    Need,
+    Part,
+    corrected,
+    mixture,
+    plus_task_reward,
+    term_text,
+    with_divergence,
+    with_expected_reward,
+    with_weights,
+)
+from understudy.methods.schedule import Schedule
+
+__all__ = [
+    "ATOMS",
+    "CONTROLS",
+    "METHODS",
+    "Control",
+    "Method",
+    "Need",
+    "Part",
+    "Schedule",
+    "corrected",
+    "from_toml",
+    "lookup",
+    "mixture",
+    "parse_control",
+    "plus_task_reward",
+    "term_text",
+    "with_divergence",
+    "with_expected_reward",
+    "with_weights",
+]

@@ -1,0 +1,57 @@
+"""What every teacher and student is: observations in, heads out."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from understudy.math.distributions import Family
+from understudy.math.heads import Heads
+
+Observation = np.ndarray | dict[str, np.ndarray]
+"""Observations as an environment gives them, ``[..., *shape]``, or a dict of such arrays."""
+
+TensorObservation = Tensor | dict[str, Tensor]
+
+
+class Policy(Protocol):
+    """Observations in, heads out. Observations are raw: what normalises them belongs to the policy.
+
+    A recurrent policy (``memory_size > 0``) takes windows ``[L, N, ...]``, the memory before them ``[N, memory_size]``
+    and ``start [L, N]`` (True where a step is the first of its episode, so that the memory is reset before it); it
+    answers ``[L, N]`` heads and the memory after. Others take any leading dimensions and ignore the rest.
+    """
+
+    family: Family
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+    memory_size: int
+    has_value: bool
+    full_support: bool
+    description: str
+
+    def __call__(
+        self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
+    ) -> tuple[Heads, Tensor | None]: ...
+
+    def to(self, device: torch.device | str) -> Policy: ...
+
+    @property
+    def parameter_count(self) -> int: ...
+
+
+def tensors(observation: Observation, device: torch.device | str = "cpu") -> TensorObservation:
+    """An environment's observation as tensors, without a copy where the type allows it; float64 becomes float32."""
+    if isinstance(observation, dict):
+        return {key: _tensor(value, device) for key, value in observation.items()}
+    return _tensor(observation, device)
+
+
+def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return torch.as_tensor(array, device=device)
