@@ -90,16 +90,10 @@ def main() -> None:
     def act(observation: NDArray[np.float32]) -> NDArray[Any]:
         return kind.best(student(torch.from_numpy(observation)))
 
-    def collect() -> tuple[Tensor, Tensor]:
-        visited = []
-        for _ in range(BLOCK // ENVS):
-            ...
-        return visited
-
     while True:
         with meter.training():
             with torch.no_grad():
-                visited = []
+                visited: list[Tensor] = []
                 for _ in range(BLOCK // ENVS):
                     visited.append(torch.from_numpy(seen))
                     action = kind.sample(student(visited[-1]))

@@ -142,7 +142,7 @@ class Categorical:
         return F.log_softmax(self.flat, -1)
 
     def log_prob(self, action: Tensor) -> Tensor:
-        shape = torch.broadcast_shapes(action.shape, self.flat.shape[:-1])
+        shape = torch.broadcast_shapes(action.shape, self.flat.shape[:-1])  # type: ignore[no-untyped-call]
         log_probs = self.log_probs.expand(*shape, -1)
         return log_probs.gather(-1, action.expand(shape)[..., None])[..., 0]
 
@@ -162,7 +162,7 @@ class MultiCategorical:
 
     @cached_property
     def parts(self) -> list[Categorical]:
-        return [Categorical(piece) for piece in self.flat.split(self.sizes, dim=-1)]
+        return [Categorical(piece) for piece in torch.split(self.flat, list(self.sizes), dim=-1)]
 
     def log_prob(self, action: Tensor) -> Tensor:
         return torch.stack([p.log_prob(action[..., k]) for k, p in enumerate(self.parts)]).sum(0)

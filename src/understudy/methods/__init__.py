@@ -1,7 +1,7 @@
 """Every distillation method as a row of data, and Eq. 1, written once.
 
-    >>> from understudy.methods import METHODS
-    >>> METHODS["n-distill"].reward
+>>> from understudy.methods import METHODS
+>>> METHODS["n-distill"].reward
 """
 
 from understudy.methods.catalogue import METHODS, from_toml, lookup, parse_control

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from understudy.math.divergences import cross_entropy, kl
-from understudy.methods.method import ATOMS, Term, at
+from understudy.methods.method import ATOMS, Term
+from understudy.methods.schedule import at
 from understudy.methods.steps import Beyond, Steps
 
 # Atoms of the state alone read only what Beyond offers; the others read the step's action or reward too.
@@ -31,7 +32,10 @@ TEXTS: dict[str, Callable[[Any], Tensor]] = {
 def of_state(name: str, beyond: Beyond) -> Tensor:
     """An atom at states whose action is not known: its expectation over the student's action."""
     expected = ATOMS[name].expected or ((1.0, name),)
-    return sum((weight * TEXTS[atom](beyond) for weight, atom in expected[1:]), expected[0][0] * TEXTS[expected[0][1]](beyond))
+    return sum(
+        (weight * TEXTS[atom](beyond) for weight, atom in expected[1:]),
+        expected[0][0] * TEXTS[expected[0][1]](beyond),
+    )
 
 
 def read(term: Term, steps: Steps) -> Tensor | float:

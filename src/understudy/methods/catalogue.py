@@ -25,7 +25,12 @@ REWARD: Term = (Part(1, "task-reward"),)
 TEACHER_LOG_PROB: Term = (Part(1, "teacher-log-prob"),)
 
 TEACHER_DISTILL = Method(
-    "teacher-distill", TEACHER, loss=FORWARD, gradient=True, objective="E_π Σ H(π‖πθ)", source="R15; C19 sec. 3"
+    "teacher-distill",
+    TEACHER,
+    loss=FORWARD,
+    gradient=True,
+    objective="E_π Σ H(π‖πθ)",
+    source="R15; C19 sec. 3",
 )
 ON_POLICY_DISTILL = Method("on-policy-distill", STUDENT, loss=FORWARD, gradient=False, source="C19 Theorem 1")
 ENTROPY_REGULARISED = Method(
@@ -70,7 +75,12 @@ TEACHER_V_REWARD_PRINTED = Method(
     source="C19 Table 1 as printed",
 )
 V_GATED = Method(
-    "v-gated", STUDENT, loss=(Part(1, "gated-cross-entropy"),), reward=REWARD, gradient=False, source="C19 sec. 4"
+    "v-gated",
+    STUDENT,
+    loss=(Part(1, "gated-cross-entropy"),),
+    reward=REWARD,
+    gradient=False,
+    source="C19 sec. 4",
 )
 TEACHER_CRITIC = Method(
     "teacher-critic",
@@ -87,9 +97,7 @@ STUDENT_CRITIC = Method(
     source="C19 sec. 4 (TD + V_S)",
     notes="a gradient field with the exact V_S",
 )
-TASK_REWARD = Method(
-    "task-reward", STUDENT, reward=REWARD, gradient=True, objective="−E_πθ Σ r", source="the baseline"
-)
+TASK_REWARD = Method("task-reward", STUDENT, reward=REWARD, gradient=True, objective="−E_πθ Σ r", source="the baseline")
 
 _ROWS = (
     TEACHER_DISTILL,
@@ -175,7 +183,10 @@ def _part(entry: object, where: str) -> Part:
         raise MethodError(f"{where}: a part is a table with an atom, got {entry!r}")
     _known(entry, _PART_KEYS, where)
     return Part(
-        parse(entry.get("weight", 1.0)), str(entry["atom"]), bool(entry.get("later", False)), float(entry.get("credit", 1))
+        parse(entry.get("weight", 1.0)),
+        str(entry["atom"]),
+        bool(entry.get("later", False)),
+        float(entry.get("credit", 1)),
     )
 
 

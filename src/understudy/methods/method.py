@@ -46,9 +46,7 @@ ATOMS: dict[str, Atom] = {
         _atom("forward-kl", "KL(π‖πθ)"),
         _atom("reverse-kl", "KL(πθ‖π)", Need.FULL_SUPPORT),
         _atom("teacher-log-prob", "log π(a)", Need.FULL_SUPPORT, expected=((-1.0, "reverse-cross-entropy"),)),
-        _atom(
-            "student-log-prob", "log πθ(a)", expected=((1.0, "reverse-kl"), (-1.0, "reverse-cross-entropy"))
-        ),
+        _atom("student-log-prob", "log πθ(a)", expected=((1.0, "reverse-kl"), (-1.0, "reverse-cross-entropy"))),
         _atom("task-reward", "r", Need.TASK_REWARD),
         _atom("teacher-value", "V_T", Need.TEACHER_VALUE),
         _atom("student-value", "V_S", Need.STUDENT_VALUE),
@@ -223,8 +221,7 @@ class Method:
         if not any(isinstance(part.weight, Schedule) for part in self.parts):
             return self
         loss, reward = (
-            tuple(replace(part, weight=at(part.weight, progress)) for part in term)
-            for term in (self.loss, self.reward)
+            tuple(replace(part, weight=at(part.weight, progress)) for part in term) for term in (self.loss, self.reward)
         )
         return replace(self, loss=loss, reward=reward)
 
@@ -306,6 +303,7 @@ def with_expected_reward(method: Method) -> Method:
 
 def with_weights(method: Method, loss: Weight = 1.0, task: Weight = 1.0) -> Method:
     """Scale the loss term (kickstarting's coefficient) and the task reward."""
+
     def times(part: Part, weight: Weight) -> Part:
         if isinstance(weight, Schedule):
             return replace(part, weight=scaled(weight, at(part.weight, 0)))

@@ -70,7 +70,5 @@ def parse(text: str | float) -> Weight:
     except ValueError:
         values = []
     if len(values) not in (2, 3):
-        raise ConfigurationError(
-            f"expected a number or SHAPE:START:END[:UNTIL] such as linear:1:0:0.5, got {text!r}"
-        )
+        raise ConfigurationError(f"expected a number or SHAPE:START:END[:UNTIL] such as linear:1:0:0.5, got {text!r}")
     return Schedule(shape, *values)

@@ -33,9 +33,7 @@ def returns(method: Method, steps: Steps) -> Tensor | float:
     return total
 
 
-def surrogate(
-    method: Method, steps: Steps, advantage: Tensor | None = None, score: Score = log_prob_times
-) -> Tensor:
+def surrogate(method: Method, steps: Steps, advantage: Tensor | None = None, score: Score = log_prob_times) -> Tensor:
     """Eq. 1: E_q[ sum_t  l_t - log πθ(a_t|s_t) Rhat_t ], with q, Rhat and every gate held fixed.
 
     ``advantage`` and ``score`` let an estimator stand in for Rhat and for the plain score function; the loss term
