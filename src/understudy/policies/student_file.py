@@ -1,0 +1,129 @@
+"""A student on disk: ``model.safetensors`` beside ``config.json``. Reading one runs no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from understudy.errors import RunError, TeacherError
+from understudy.math.distributions import Family
+from understudy.policies.spec import parse
+from understudy.policies.student import Student
+
+FORMAT = 1
+
+
+def save_student(student: Student, folder: Path, **facts: Any) -> None:
+    """Write both files; ``facts`` (environment, wrappers, views, gamma) come back as ``student.facts``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous().clone() for key, value in student.state_dict().items()}
+    _replace(folder / "model.safetensors", lambda path: save_file(state, path))
+    config = {
+        "format": FORMAT,
+        "student": str(student.spec),
+        "family": {"kind": student.family.kind, "sizes": list(student.family.sizes)},
+        "state_dependent_std": student.state_dependent_std,
+        "has_value": student.has_value,
+        "observation_space": space_to_json(student.observation_space),
+        "action_space": space_to_json(student.action_space),
+        "facts": facts,
+    }
+    text = json.dumps(config, indent=2) + "\n"
+    _replace(folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write under a temporary name, then rename: a reader never meets half a file."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    temporary.replace(path)
+
+
+def load_student(path: str | Path) -> Student:
+    """The student of a run folder, or of a folder that holds ``model.safetensors`` and ``config.json``.
+
+    Returns a :class:`Student` in evaluation mode, with ``facts`` as saved. RunError: no student there, or damaged.
+    """
+    folder = Path(path)
+    folder = folder / "student" if (folder / "student" / "config.json").exists() else folder
+    if not (folder / "config.json").exists() or not (folder / "model.safetensors").exists():
+        raise RunError(f"{path} holds no student: expected model.safetensors and config.json in it or in its student/")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        student = Student(
+            space_from_json(config["observation_space"]),
+            space_from_json(config["action_space"]),
+            Family(config["family"]["kind"], tuple(config["family"]["sizes"])),
+            parse(config["student"]),
+            state_dependent_std=config["state_dependent_std"],
+            with_value=config["has_value"],
+        )
+        student.load_state_dict(load_file(folder / "model.safetensors"))
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, SafetensorError, RuntimeError, OSError) as error:
+        raise RunError(f"the student in {folder} is damaged ({error}); distil it again, or restore the files") from None
+    student.facts = config.get("facts", {})
+    student.eval()
+    for parameter in student.parameters():
+        parameter.requires_grad_(False)
+    return student
+
+
+def space_to_json(space: gymnasium.Space[Any]) -> dict[str, Any]:
+    """A space as plain data; bounds that are all alike are written once."""
+    if isinstance(space, spaces.Dict):
+        return {"type": "Dict", "spaces": {key: space_to_json(part) for key, part in space.items()}}
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.n)}
+    if isinstance(space, spaces.Box):
+        return {
+            "type": "Box",
+            "shape": list(space.shape),
+            "dtype": str(space.dtype),
+            "low": _bound(space.low),
+            "high": _bound(space.high),
+        }
+    raise TeacherError(f"spaces of the kind {type(space).__name__} are not supported: {space}")
+
+
+def _bound(bound: np.ndarray) -> Any:
+    first = bound.flat[0] if bound.size else 0
+    return _text(first) if bound.size == 0 or (bound == first).all() else [_text(x) for x in bound.ravel()]
+
+
+def _text(x: Any) -> Any:
+    """JSON has no infinity."""
+    return float(x) if np.isfinite(x) else str(float(x))
+
+
+def space_from_json(data: dict[str, Any]) -> gymnasium.Space[Any]:
+    """The inverse of :func:`space_to_json`."""
+    kind = data["type"]
+    if kind == "Dict":
+        return spaces.Dict({key: space_from_json(part) for key, part in data["spaces"].items()})
+    if kind == "Discrete":
+        return spaces.Discrete(data["n"], start=data["start"])
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(np.array(data["nvec"]), start=np.array(data["start"]))
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(data["n"])
+    if kind != "Box":
+        raise ValueError(f"unknown space {kind!r}")
+    shape, dtype = tuple(data["shape"]), np.dtype(data["dtype"])
+    low, high = (
+        np.broadcast_to(np.array(b, dtype=float).reshape(-1), (int(np.prod(shape)),)).reshape(shape).astype(dtype)
+        if isinstance(b, list)
+        else np.full(shape, float(b)).astype(dtype)
+        for b in (data["low"], data["high"])
+    )
+    return spaces.Box(low, high, shape, dtype)
