@@ -156,8 +156,7 @@ class KeepBest(BaseCallback):
             self.best = score
             self.model.save(self.recipe.path, exclude=NOT_SAVED)
         print(
-            f"{self.num_timesteps:>9} steps  {returns.mean():7.1f} +- "
-            f"{returns.std():5.1f}{'  saved' if kept else ''}",
+            f"{self.num_timesteps:>9} steps  {returns.mean():7.1f} +- {returns.std():5.1f}{'  saved' if kept else ''}",
             flush=True,
         )
 
