@@ -3,6 +3,7 @@
 Nothing but PyTorch and Gymnasium; Stable-Baselines3 only reads the teacher. What a library has to beat.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import gymnasium
@@ -15,14 +16,14 @@ from tasks import Meter, arguments, open_task
 from torch import Tensor, nn
 from torch.nn import functional
 
-ENVS, BLOCK = 8, 256  # environments; environment steps, in all of them, from one fit to the next
-UPDATES, BATCH, RATE = 32, 256, 3e-3  # of one fit
+ENVS, BLOCK = 8, 128  # environments; environment steps, in all of them, from one fit to the next
+UPDATES, BATCH, RATE = 16, 256, 3e-3  # of one fit
 
 
 def network(sizes: list[int]) -> nn.Sequential:
     """A perceptron with tanh between its layers."""
     layers: list[nn.Module] = []
-    for width, following in zip(sizes, sizes[1:], strict=False):
+    for width, following in pairwise(sizes):
         layers += [nn.Linear(width, following), nn.Tanh()]
     return nn.Sequential(*layers[:-1])
 
@@ -84,7 +85,7 @@ def main() -> None:
     adam = torch.optim.Adam(student.parameters(), lr=RATE, fused=True)
     states, labels = torch.empty(0, inputs), torch.empty(0, kind.size)
     with meter.training():
-        seen = task.normalise(meter.env(lambda: envs.reset(seed=args.seed * 1000), 0)[0])
+        seen = task.normalise(meter.env(0, envs.reset, seed=args.seed * 1000)[0])
 
     @torch.no_grad()
     def act(observation: NDArray[np.float32]) -> NDArray[Any]:
@@ -97,7 +98,7 @@ def main() -> None:
                 for _ in range(BLOCK // ENVS):
                     visited.append(torch.from_numpy(seen))
                     action = kind.sample(student(visited[-1]))
-                    seen = task.normalise(meter.env(lambda: envs.step(action), ENVS)[0])
+                    seen = task.normalise(meter.env(ENVS, envs.step, action)[0])
                 fresh = torch.cat(visited)
                 states = torch.cat([states, fresh])
                 labels = torch.cat([labels, kind.label(task.teacher, fresh)])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import gymnasium
 import numpy as np
@@ -20,6 +20,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
 Act = Callable[[NDArray[Any]], NDArray[Any]]
+P = ParamSpec("P")
 T = TypeVar("T")
 
 TASKS = {  # name: (environment, the zoo's PPO teacher for it)
@@ -125,10 +126,10 @@ class Meter:
         yield
         self.cpu_seconds += time.process_time() - start
 
-    def env(self, call: Callable[[], T], steps: int) -> T:
+    def env(self, steps: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Let the environments take `steps` steps in all."""
         start = time.process_time()
-        result = call()
+        result = call(*args, **kwargs)
         self.env_seconds += time.process_time() - start
         self.env_steps += steps
         return result

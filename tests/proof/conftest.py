@@ -3,4 +3,8 @@
 import sys
 from pathlib import Path
 
+import torch
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+torch.set_num_threads(1)  # tables of eighteen numbers: more threads only wait for one another

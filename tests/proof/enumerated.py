@@ -49,9 +49,14 @@ def all_trajectories(mdp: MDP) -> Trajectories:
         if mdp.start[first] > 0:
             extend([first], [], mdp.start[first])
     longest = max(len(states) for states, _, _ in found)
-    pad = [(states + [0] * (longest - len(states)), actions + [0] * (longest - len(states))) for states, actions, _ in found]
+    pad = [
+        (states + [0] * (longest - len(states)), actions + [0] * (longest - len(states)))
+        for states, actions, _ in found
+    ]
     alive = np.array([[t < len(states) for t in range(longest)] for states, _, _ in found])
-    return Trajectories(np.array([s for s, _ in pad]), np.array([a for _, a in pad]), alive, np.array([c for *_, c in found]))
+    return Trajectories(
+        np.array([s for s, _ in pad]), np.array([a for _, a in pad]), alive, np.array([c for *_, c in found])
+    )
 
 
 def softmax(theta: Array) -> Array:
@@ -195,12 +200,8 @@ ROWS: dict[tuple[str, str], Callable[[Tables], Row]] = {
     ("entropy-regularised+r", KL): lambda w: Row(w.student, 0.0, w.log_teacher - w.log_student + w.r),
     ("n-distill", KL): lambda w: Row(w.student, w.d_forward, 0.0, -w.forward_kl),
     ("n-distill+r", KL): lambda w: Row(w.student, w.d_forward, w.r, -w.forward_kl),
-    ("exp-entropy-regularised", KL): lambda w: Row(
-        w.student, w.d_reverse_kl, 0.0, w.log_teacher - w.log_student
-    ),
-    ("exp-entropy-regularised+r", KL): lambda w: Row(
-        w.student, w.d_reverse_kl, w.r, w.log_teacher - w.log_student
-    ),
+    ("exp-entropy-regularised", KL): lambda w: Row(w.student, w.d_reverse_kl, 0.0, w.log_teacher - w.log_student),
+    ("exp-entropy-regularised+r", KL): lambda w: Row(w.student, w.d_reverse_kl, w.r, w.log_teacher - w.log_student),
     ("exp-entropy-regularised", EXPECTED): lambda w: Row(w.student, w.d_reverse, 0.0, -w.reverse),
     ("exp-entropy-regularised+r", EXPECTED): lambda w: Row(w.student, w.d_reverse, w.r, -w.reverse),
     ("exp-entropy-regularised", KL_EXPECTED): lambda w: Row(w.student, w.d_reverse_kl, 0.0, -w.reverse_kl),
@@ -245,7 +246,9 @@ def chances(world: World, control: Array) -> Array:
 def pseudo_returns(world: World, row: Row) -> Array:
     """``Rhat_t [K, T]``: each sum over i >= t written out, not accumulated."""
     paths, shape = world.trajectories, world.mdp.rewards.shape
-    now, later = (np.broadcast_to(table, shape)[paths.state, paths.action] * paths.alive for table in (row.now, row.later))
+    now, later = (
+        np.broadcast_to(table, shape)[paths.state, paths.action] * paths.alive for table in (row.now, row.later)
+    )
     following = np.concatenate([later[:, 1:], np.zeros_like(later[:, :1])], axis=1)
     earned = now + world.gamma * following
     steps = np.arange(earned.shape[1])
@@ -254,14 +257,14 @@ def pseudo_returns(world: World, row: Row) -> Array:
     return np.einsum("ti,ki->kt", reach, earned)
 
 
-def updates(world: World, row: Row, student: Array, discounted: bool = True) -> Array:
-    """``[K, S, A]``: what Eq. 1 takes from each trajectory."""
+def updates(world: World, row: Row, student: Array, discounted: bool = True, limit: int | None = None) -> Array:
+    """``[K, S, A]``: what Eq. 1 takes from each trajectory, or from its first ``limit`` steps."""
     paths = world.trajectories
     earned = pseudo_returns(world, row)
     d_loss = np.broadcast_to(row.d_loss, student.shape)
     total = np.zeros((len(paths.chance), *student.shape))
     every = np.arange(len(paths.chance))
-    for t in range(paths.state.shape[1]):
+    for t in range(paths.state.shape[1])[:limit]:
         s, a = paths.state[:, t], paths.action[:, t]
         d_log_prob = np.eye(student.shape[1])[a] - student[s]
         weight = paths.alive[:, t, None] * (world.gamma**t if discounted else 1.0)
@@ -276,6 +279,17 @@ def direction(world: World, key: tuple[str, str], theta: Array, discounted: bool
     return np.einsum("k,ksa->sa", chances(world, row.control), updates(world, row, tables.student, discounted))
 
 
+def pseudo_values(world: World, row: Row) -> Array:
+    """``[S]``: the expected pseudo-return from each state on, by backward recursion."""
+    shape = world.mdp.rewards.shape
+    later = (row.control * np.broadcast_to(row.later, shape)).sum(-1)
+    earned = np.broadcast_to(row.now, shape) + world.gamma * world.mdp.transitions @ later
+    value = np.zeros(shape[0])
+    for _ in range(shape[0]):
+        value = (row.control * (earned + world.gamma * row.credit * world.mdp.transitions @ value)).sum(-1)
+    return value
+
+
 def objective(world: World, key: tuple[str, str], theta: Array) -> float:
     """What the row minimises: the expected discounted sum of its cost."""
     tables = world.at(theta)
@@ -287,18 +301,19 @@ def objective(world: World, key: tuple[str, str], theta: Array) -> float:
 
 
 def by_differences(function: Callable[[Array], Array | float], theta: Array, step: float = 1e-5) -> Array:
-    """Central differences of ``function`` in every entry of theta; theirs come last."""
+    """Central differences of ``function`` in every entry of theta: its own shape, then theta's."""
     columns = []
     for index in np.ndindex(theta.shape):
         nudge = np.zeros_like(theta)
         nudge[index] = step
         columns.append((np.asarray(function(theta + nudge)) - function(theta - nudge)) / (2 * step))
-    return np.stack(columns, axis=-1)
+    return np.stack(columns, axis=-1).reshape(*columns[0].shape, *theta.shape)
 
 
 def asymmetry(world: World, key: tuple[str, str], theta: Array, discounted: bool = True) -> float:
     """|J - J^T| / |J| of g: 0 for a gradient field."""
-    jacobian = by_differences(lambda x: direction(world, key, x, discounted).ravel(), theta)
+    jacobian = by_differences(lambda x: direction(world, key, x, discounted), theta)
+    jacobian = jacobian.reshape(theta.size, theta.size)
     return float(np.linalg.norm(jacobian - jacobian.T) / np.linalg.norm(jacobian))
 
 

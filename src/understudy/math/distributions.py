@@ -103,7 +103,8 @@ class Family:
             return np.stack([_draw(part, generator) for part in parts], axis=-1)
         if self.kind == "bernoulli":
             noise = generator.random(flat.shape, dtype=np.float32)
-            return (noise < 1 / (1 + np.exp(-flat))).astype(np.float32)
+            with np.errstate(over="ignore"):  # to infinity, and so to the probability 0
+                return (noise < 1 / (1 + np.exp(-flat))).astype(np.float32)
         mean, log_std = np.split(flat, 2, axis=-1)
         log_std = np.clip(log_std, LOG_STD_MIN, LOG_STD_MAX)
         return mean + np.exp(log_std) * generator.standard_normal(mean.shape, dtype=np.float32)
@@ -180,12 +181,18 @@ class Bernoulli:
 
     flat: Tensor
 
+    @cached_property
+    def outcomes(self) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of 1 and of 0."""
+        return F.logsigmoid(self.flat), F.logsigmoid(-self.flat)
+
     def log_prob(self, action: Tensor) -> Tensor:
-        return (action * F.logsigmoid(self.flat) + (1 - action) * F.logsigmoid(-self.flat)).sum(-1)
+        on, off = self.outcomes
+        return torch.where(action > 0.5, on, off).sum(-1)
 
     def entropy(self) -> Tensor:
-        p = self.flat.sigmoid()
-        return -(p * F.logsigmoid(self.flat) + (1 - p) * F.logsigmoid(-self.flat)).sum(-1)
+        on, off = self.outcomes
+        return -_expectation(on, on) - _expectation(off, off)
 
     def mode(self) -> Tensor:
         return (self.flat > 0).to(self.flat.dtype)
@@ -221,7 +228,7 @@ class SquashedGaussian:
     """tanh of a diagonal normal; ``flat [..., 2A]`` describes the normal before the tanh.
 
     The entropy has no closed form. It is the normal's plus E[log(1 - tanh(u)^2)], a one-dimensional integral for
-    each action, taken by Gauss-Hermite quadrature: no noise, and the right gradient.
+    each action, taken by quadrature: no noise, and the right gradient.
     """
 
     flat: Tensor
@@ -235,7 +242,7 @@ class SquashedGaussian:
         return self.normal.log_prob(action) - log_tanh_slope(action).sum(-1)
 
     def entropy(self) -> Tensor:
-        return self.normal.entropy() + expected_log_slope(self.normal, self.normal)
+        return self.normal.entropy() + expected_log_slope(self.normal)
 
     def mode(self) -> Tensor:
         return self.normal.mean
@@ -246,13 +253,25 @@ def log_tanh_slope(u: Tensor) -> Tensor:
     return 2 * (math.log(2) - u - F.softplus(-2 * u))
 
 
-def expected_log_slope(p: Gaussian, like: Gaussian) -> Tensor:
-    """E_{u~p} sum_a log(1 - tanh(u_a)^2) by Gauss-Hermite quadrature with 40 nodes."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    x = torch.as_tensor(nodes, dtype=like.flat.dtype, device=like.flat.device)
-    w = torch.as_tensor(weights / weights.sum(), dtype=like.flat.dtype, device=like.flat.device)
-    u = p.mean[..., None] + p.log_std.exp()[..., None] * x
-    return (log_tanh_slope(u) * w).sum(-1).sum(-1)
+def expected_log_slope(p: Gaussian) -> Tensor:
+    """E_{u~p} sum_a log(1 - tanh(u_a)^2), to 1e-6 for deviations up to 2 and 1e-2 for any.
+
+    -2 E|u + z| + 2 log 2, with normal z of variance pi^2 / 12, has a closed form and, because the two areas are equal,
+    is close wherever the normal is wide. What remains is smooth and small: 40 equal steps suffice.
+    """
+    x = torch.linspace(-6.5, 6.5, 40, dtype=p.flat.dtype, device=p.flat.device)
+    weight = torch.softmax(-0.5 * x.square(), 0)
+    std = p.log_std.exp()
+    u = p.mean[..., None] + std[..., None] * x
+    blur = torch.full_like(std, math.pi / math.sqrt(12))
+    rest = ((log_tanh_slope(u) + 2 * _expected_size(u, blur[..., None])) * weight).sum(-1)
+    return (rest - 2 * _expected_size(p.mean, torch.hypot(std, blur))).sum(-1)
+
+
+def _expected_size(mean: Tensor, std: Tensor) -> Tensor:
+    """E|u| of a normal."""
+    ratio = mean / std
+    return std * math.sqrt(2 / math.pi) * torch.exp(-0.5 * ratio.square()) + mean * torch.erf(ratio / math.sqrt(2))
 
 
 def _expectation(log_p: Tensor, x: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from understudy.math.distributions import (
     MultiCategorical,
     SquashedGaussian,
     _expectation,
-    expected_log_slope,
 )
 
 
@@ -41,9 +40,8 @@ def kl(p: Distribution, q: Distribution) -> Tensor:
     if isinstance(p, MultiCategorical) and isinstance(q, MultiCategorical):
         return torch.stack([kl(a, b) for a, b in zip(p.parts, q.parts, strict=True)]).sum(0)
     if isinstance(p, Bernoulli) and isinstance(q, Bernoulli):
-        on, log = p.flat.sigmoid(), torch.nn.functional.logsigmoid
-        gain = on * (log(p.flat) - log(q.flat)) + (1 - on) * (log(-p.flat) - log(-q.flat))
-        return gain.sum(-1)
+        both = zip(p.outcomes, q.outcomes, strict=True)
+        return torch.stack([_expectation(a, a - b) for a, b in both]).sum(0)
     if isinstance(p, SquashedGaussian) and isinstance(q, SquashedGaussian):
         return kl(p.normal, q.normal)  # tanh is one-to-one, and KL does not change under such maps
     assert isinstance(p, Gaussian)
@@ -61,4 +59,4 @@ def _check(p: Distribution, q: Distribution) -> None:
         )
 
 
-__all__ = ["cross_entropy", "expected_log_slope", "kl"]
+__all__ = ["cross_entropy", "kl"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from understudy.math.divergences import cross_entropy, kl
 from understudy.methods.method import ATOMS, Term
 from understudy.methods.schedule import at
-from understudy.methods.steps import Beyond, Steps
+from understudy.methods.steps import Batch, Beyond, Steps
 
 # Atoms of the state alone read only what Beyond offers; the others read the step's action or reward too.
 TEXTS: dict[str, Callable[[Any], Tensor]] = {
@@ -20,6 +20,7 @@ TEXTS: dict[str, Callable[[Any], Tensor]] = {
     "reverse-kl": lambda s: kl(s.student.policy, s.teacher.policy),
     "teacher-log-prob": lambda s: s.teacher.policy.log_prob(s.action),
     "student-log-prob": lambda s: s.student.policy.log_prob(s.action),
+    "student-entropy": lambda s: s.student.policy.entropy(),
     "task-reward": lambda s: s.reward,
     "teacher-value": lambda s: s.teacher.value,
     "student-value": lambda s: s.student.value,
@@ -38,12 +39,13 @@ def of_state(name: str, beyond: Beyond) -> Tensor:
     )
 
 
-def read(term: Term, steps: Steps) -> Tensor | float:
+def read(term: Term, steps: Batch) -> Tensor | float:
     """A term's number at every step; 0.0 for an empty term."""
     total: Tensor | float = 0.0
     for part in term:
         x = TEXTS[part.atom](steps)
         if part.later:
+            assert isinstance(steps, Steps)
             x = steps.next(x, None if steps.beyond is None else of_state(part.atom, steps.beyond))
         total = total + at(part.weight, 0.0) * x
     return total

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from understudy.errors import ConfigurationError, MethodError, nearest
+from understudy.errors import ConfigurationError, MethodError, UnderstudyError, nearest
 from understudy.methods.method import (
     CONTROLS,
     Control,
@@ -152,6 +152,19 @@ def parse_control(text: str) -> Control:
 
 _METHOD_KEYS = {"control", "loss", "reward", "gradient", "objective", "source", "notes"}
 _PART_KEYS = {"weight", "atom", "later", "credit"}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "control": (str,),
+    "loss": (list,),
+    "reward": (list,),
+    "gradient": (bool,),
+    "objective": (str,),
+    "source": (str,),
+    "notes": (str,),
+    "weight": (int, float, str),
+    "atom": (str,),
+    "later": (bool,),
+    "credit": (int, float),
+}
 
 
 def from_toml(path: str | Path) -> dict[str, Method]:
@@ -160,6 +173,8 @@ def from_toml(path: str | Path) -> dict[str, Method]:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"no such file: {path}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
     if not tables or not all(isinstance(table, dict) for table in tables.values()):
@@ -169,13 +184,16 @@ def from_toml(path: str | Path) -> dict[str, Method]:
 
 def _row(name: str, table: dict[str, object], path: str | Path) -> Method:
     _known(table, _METHOD_KEYS, f"{path}: [{name}]")
-    loss, reward = (
-        tuple(_part(part, f"{path}: [{name}].{side}") for part in table.get(side, ()))  # type: ignore[attr-defined]
-        for side in ("loss", "reward")
-    )
     words = {key: table[key] for key in ("gradient", "objective", "source", "notes") if key in table}
-    control = parse_control(str(table.get("control", "student")))
-    return Method(name, control, loss, reward, **{"source": str(path), **words})  # type: ignore[arg-type]
+    try:
+        loss, reward = (
+            tuple(_part(part, side) for part in table.get(side, ()))  # type: ignore[attr-defined]
+            for side in ("loss", "reward")
+        )
+        control = parse_control(str(table.get("control", "student")))
+        return Method(name, control, loss, reward, **{"source": str(path), **words})  # type: ignore[arg-type]
+    except UnderstudyError as error:
+        raise type(error)(f"{path}: [{name}]: {error}") from None
 
 
 def _part(entry: object, where: str) -> Part:
@@ -183,14 +201,14 @@ def _part(entry: object, where: str) -> Part:
         raise MethodError(f"{where}: a part is a table with an atom, got {entry!r}")
     _known(entry, _PART_KEYS, where)
     return Part(
-        parse(entry.get("weight", 1.0)),
-        str(entry["atom"]),
-        bool(entry.get("later", False)),
-        float(entry.get("credit", 1)),
+        parse(entry.get("weight", 1.0)), entry["atom"], entry.get("later", False), float(entry.get("credit", 1))
     )
 
 
 def _known(table: dict[str, object], keys: set[str], where: str) -> None:
-    for key in table:
+    for key, value in table.items():
         if key not in keys:
             raise ConfigurationError(f"{where}: unknown key {key!r}.{nearest(key, keys)}")
+        if not isinstance(value, _TYPES[key]) or (isinstance(value, bool) and bool not in _TYPES[key]):
+            names = " or ".join(kind.__name__ for kind in _TYPES[key])
+            raise ConfigurationError(f"{where}: {key} must be {names}, got {value!r}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from understudy.errors import ConfigurationError, MethodError
-from understudy.methods.schedule import Schedule, Weight, at, scaled
+from understudy.errors import ConfigurationError, MethodError, nearest
+from understudy.methods.schedule import Schedule, Weight, at, extremes, scaled
 
 
 class Need(Enum):
@@ -46,7 +47,8 @@ ATOMS: dict[str, Atom] = {
         _atom("forward-kl", "KL(π‖πθ)"),
         _atom("reverse-kl", "KL(πθ‖π)", Need.FULL_SUPPORT),
         _atom("teacher-log-prob", "log π(a)", Need.FULL_SUPPORT, expected=((-1.0, "reverse-cross-entropy"),)),
-        _atom("student-log-prob", "log πθ(a)", expected=((1.0, "reverse-kl"), (-1.0, "reverse-cross-entropy"))),
+        _atom("student-log-prob", "log πθ(a)", expected=((-1.0, "student-entropy"),)),
+        _atom("student-entropy", "H(πθ)"),
         _atom("task-reward", "r", Need.TASK_REWARD),
         _atom("teacher-value", "V_T", Need.TEACHER_VALUE),
         _atom("student-value", "V_S", Need.STUDENT_VALUE),
@@ -71,7 +73,9 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.atom not in ATOMS:
-            raise MethodError(f"unknown atom {self.atom!r}; there are {', '.join(ATOMS)}")
+            raise MethodError(f"unknown atom {self.atom!r}.{nearest(self.atom, ATOMS)} There are {', '.join(ATOMS)}")
+        if not all(math.isfinite(end) for end in extremes(self.weight)):
+            raise MethodError(f"the weight of {self.atom} must be finite, got {self.weight}")
         if not 0 <= self.credit <= 1:
             raise MethodError(f"credit must lie in [0, 1], got {self.credit}")
         if self.later and self.atom == "task-reward":
@@ -114,7 +118,7 @@ class Control:
             others = at(self.teacher, progress), at(self.uniform, progress)
             student = 1 - sum(others) if self.student is None else self.student
             weights = (*others, student)
-            if min(weights) < -1e-9 or abs(sum(weights) - 1) > 1e-9:
+            if not (min(weights) >= -1e-9 and abs(sum(weights) - 1) <= 1e-9):  # so that NaN is refused too
                 if self.student is not None and abs(sum(weights) - 1) > 1e-9:
                     raise ConfigurationError(f"control weights must sum to 1, got {sum(weights):g}")
                 raise ConfigurationError(f"control weights must lie in [0, 1], got {min(weights):g}")
@@ -177,16 +181,16 @@ class Method:
         self._check_bootstraps()
 
     def _check_bootstraps(self) -> None:
-        balance: dict[float, float] = defaultdict(float)
+        balance: dict[tuple[float, float], float] = defaultdict(float)
         later: set[float] = set()
         for part in self.reward:
             if part.atom in VALUES:
-                weight = at(part.weight, 0)
-                balance[part.credit] += weight
+                for progress in (0.0, 0.5, 1.0):
+                    balance[part.credit, progress] += at(part.weight, progress)
                 if part.later:
                     later.add(part.credit)
         for credit in later - {0.0}:
-            if abs(balance[credit]) > 1e-9:
+            if any(abs(excess) > 1e-9 for (its, _), excess in balance.items() if its == credit):
                 raise MethodError(
                     f"{self.name}: a reward with a value of s_(t+1) that does not subtract the value of s_t counts "
                     f"the same return again at every step; it accepts credit 0 only, got credit {credit:g}"
@@ -203,18 +207,24 @@ class Method:
         return needs | {Need.STUDENT_CONTROL} if self.reward else needs
 
     @property
+    def credits(self) -> list[float]:
+        """The distinct credits of the reward's parts, ascending; each has its own return-to-go."""
+        return sorted({part.credit for part in self.reward})
+
+    @property
     def reads_teacher(self) -> bool:
         """False only for rows that never look at the teacher, such as the baseline."""
-        own = ("task-reward", "student-log-prob", "student-value")
+        own = ("task-reward", "student-log-prob", "student-entropy", "student-value")
         return not self.control.is_student or any(part.atom not in own for part in self.parts)
 
     @property
     def charges_every_step(self) -> bool:
         """The termination trap: a reward that can only cost, at every step, pays for ending the episode early."""
-        rewarded = {part.atom for part in self.reward}
-        negative = any(p.atom in COSTS and at(p.weight, 0) < 0 and p.credit > 0 for p in self.reward)
-        charged = any(p.atom == "teacher-log-prob" and at(p.weight, 0) > 0 and p.credit > 0 for p in self.reward)
-        return (negative or charged) and "task-reward" not in rewarded
+        lasting = [part for part in self.reward if part.credit > 0]
+        negative = any(p.atom in COSTS and min(extremes(p.weight)) < 0 for p in lasting)
+        charged = any(p.atom == "teacher-log-prob" and max(extremes(p.weight)) > 0 for p in lasting)
+        rewarded = any(p.atom == "task-reward" and any(extremes(p.weight)) for p in self.reward)
+        return (negative or charged) and not rewarded
 
     def at(self, progress: float) -> Method:
         """The row with every schedule read at ``progress`` in [0, 1]."""
@@ -235,12 +245,19 @@ def corrected(method: Method, name: str = "") -> Method:
     """Theorem 2 of C19: the reward -l(s_{i+1}) makes any one-step loss the gradient of E_πθ sum l_t."""
     if not method.control.is_student:
         raise MethodError(f"{method.name}: the correction needs the student to act, not {method.control}")
+    if not method.loss:
+        raise MethodError(f"{method.name} has no loss term to correct")
+    if any(part.atom != "task-reward" or part.credit != 1 for part in method.reward):
+        raise MethodError(
+            f"{method.name} has the reward {term_text(method.reward)} already; Theorem 2 corrects a loss term, "
+            "alone or beside the task reward"
+        )
     return replace(
         method,
         name=name or f"{method.name}-corrected",
         reward=method.reward + negated(method.loss, later=True),
         gradient=True,
-        objective=f"E_πθ Σ {term_text(method.loss)}",
+        objective=f"E_πθ Σ {term_text(method.loss)}" + (" − Σ r" if method.reward else ""),
         source="C19 Theorem 2",
     )
 
@@ -301,20 +318,38 @@ def with_expected_reward(method: Method) -> Method:
     return replace(method, reward=tuple(reward))
 
 
+def with_control(method: Method, control: Control) -> Method:
+    """The row with another policy acting. A loss is a gradient field exactly if the student's weights play no part."""
+    if control.at(0.0) == method.control.at(0.0) and control.at(1.0) == method.control.at(1.0):
+        return method
+    fixed = control.at(0.0)[1] == control.at(1.0)[1] == 0.0
+    objective = f"E_q Σ {term_text(method.loss)}" if fixed else "none exists"
+    return replace(method, control=control, gradient=fixed, objective=objective)
+
+
 def with_weights(method: Method, loss: Weight = 1.0, task: Weight = 1.0) -> Method:
-    """Scale the loss term (kickstarting's coefficient) and the task reward."""
+    """Scale what distils (kickstarting's coefficient) and the task reward.
+
+    What distils is the loss term and the reward parts that go with it: a correction (Theorem 2) with another weight
+    than its loss would correct nothing.
+    """
 
     def times(part: Part, weight: Weight) -> Part:
         if isinstance(weight, Schedule):
             return replace(part, weight=scaled(weight, at(part.weight, 0)))
         return replace(part, weight=scaled(part.weight, weight))
 
-    if loss != 1.0 and not method.loss:
-        raise ConfigurationError(f"{method.name} has no loss term to weigh; its reward carries the distillation")
+    def distils(part: Part) -> bool:
+        return part.atom != "task-reward" and part.atom not in VALUES
+
+    if loss != 1.0 and not any(distils(part) for part in method.parts):
+        raise ConfigurationError(f"{method.name} has no divergence to weigh; --loss-weight is for rows that distil one")
     if task != 1.0 and not any(part.atom == "task-reward" for part in method.reward):
         raise ConfigurationError(f"{method.name} has no task reward to weigh. Use {method.name}+r")
     return replace(
         method,
         loss=tuple(times(part, loss) for part in method.loss),
-        reward=tuple(times(p, task) if p.atom == "task-reward" else p for p in method.reward),
+        reward=tuple(
+            times(p, task) if p.atom == "task-reward" else times(p, loss) if distils(p) else p for p in method.reward
+        ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from understudy.errors import ConfigurationError, nearest
@@ -25,8 +26,12 @@ class Schedule:
             )
         if not 0 < self.until <= 1:
             raise ConfigurationError(f"a schedule ends at a fraction of the run in (0, 1], got {self.until}")
-        if self.shape == "exponential" and (self.start <= 0 or self.end <= 0):
-            raise ConfigurationError(f"an exponential schedule needs positive ends, got {self.start} and {self.end}")
+        if not math.isfinite(self.start) or not math.isfinite(self.end):
+            raise ConfigurationError(f"a schedule's ends must be finite, got {self.start} and {self.end}")
+        if self.shape == "exponential" and self.start * self.end <= 0:
+            raise ConfigurationError(
+                f"an exponential schedule needs ends of one sign, neither 0, got {self.start} and {self.end}"
+            )
 
     def at(self, progress: float) -> float:
         """Its value at ``progress`` in [0, 1]."""
@@ -49,12 +54,17 @@ def at(weight: Weight, progress: float) -> float:
     return weight.at(progress) if isinstance(weight, Schedule) else weight
 
 
+def extremes(weight: Weight) -> tuple[float, float]:
+    """Where a weight begins and where it ends: every schedule runs steadily from one to the other."""
+    return at(weight, 0.0), at(weight, 1.0)
+
+
 def scaled(weight: Weight, factor: float) -> Weight:
     """``factor * weight``, at every moment."""
     if not isinstance(weight, Schedule):
         return weight * factor
-    if weight.shape == "exponential" and factor <= 0:
-        raise ConfigurationError("an exponential schedule cannot be negated; give the positive weight")
+    if factor == 0:
+        return 0.0
     return Schedule(weight.shape, weight.start * factor, weight.end * factor, weight.until)
 
 
@@ -62,7 +72,7 @@ def parse(text: str | float) -> Weight:
     """A number, or ``linear:START:END[:UNTIL]``, ``exponential:START:END[:UNTIL]``."""
     try:
         return float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         pass
     shape, *numbers = str(text).split(":")
     try:

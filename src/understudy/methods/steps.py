@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -18,8 +18,8 @@ class Beyond(Protocol):
     def teacher(self) -> Heads: ...
 
 
-class Steps(Beyond, Protocol):
-    """Steps taken under the control policy; every engine supplies its own.
+class Batch(Beyond, Protocol):
+    """Steps taken under the control policy, in any order.
 
     Tensors per step have one shape, ``[L, N]`` in the deep engine and ``[S, A]`` in an exact one.
     """
@@ -28,6 +28,16 @@ class Steps(Beyond, Protocol):
     def action(self) -> Tensor: ...
     @property
     def reward(self) -> Tensor: ...
+
+    def expect(self, x: Tensor) -> Tensor:
+        """The engine's mean over steps or episodes of the control policy."""
+        ...
+
+
+@runtime_checkable
+class Steps(Batch, Protocol):
+    """Steps whose neighbours are known; every engine supplies its own."""
+
     @property
     def beyond(self) -> Beyond | None:
         """The states after time limits and after a window's last steps; None where every episode is whole."""
@@ -39,8 +49,4 @@ class Steps(Beyond, Protocol):
 
     def to_go(self, x: Tensor, credit: float) -> Tensor:
         """Sum of (gamma * credit)^k x from each step to the end of its episode."""
-        ...
-
-    def expect(self, x: Tensor) -> Tensor:
-        """The engine's mean over steps or episodes of the control policy."""
         ...

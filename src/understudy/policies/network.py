@@ -115,7 +115,7 @@ class Network(nn.Module):
         parts = dict(space.items()) if isinstance(space, spaces.Dict) else {"": space}
         if spec.body == "cnn" and not any(is_image(part) for part in parts.values()):
             raise SpaceError(f"student {spec} needs pictures, but the observation is {space}; use mlp:64,64")
-        self.keys = list(parts)
+        self.space, self.keys = space, list(parts)
         width = spec.widths[0] if spec.body == "cnn" else 64
         self.inputs = nn.ModuleList(
             ImageInput(part, spec.image, width)  # type: ignore[arg-type]

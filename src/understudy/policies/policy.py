@@ -26,14 +26,20 @@ class Policy(Protocol):
     answers ``[L, N]`` heads and the memory after. Others take any leading dimensions and ignore the rest.
     """
 
-    family: Family
-    observation_space: gymnasium.Space[Any]
-    action_space: gymnasium.Space[Any]
-    memory_size: int
-    has_value: bool
-    full_support: bool
-    description: str
-
+    @property
+    def family(self) -> Family: ...
+    @property
+    def observation_space(self) -> gymnasium.Space[Any]: ...
+    @property
+    def action_space(self) -> gymnasium.Space[Any]: ...
+    @property
+    def memory_size(self) -> int: ...
+    @property
+    def has_value(self) -> bool: ...
+    @property
+    def full_support(self) -> bool: ...
+    @property
+    def description(self) -> str: ...
     def __call__(
         self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
     ) -> tuple[Heads, Tensor | None]: ...

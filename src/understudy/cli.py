@@ -1,0 +1,250 @@
+"""The command line. Nothing heavy is imported before a command needs it: help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, make_dataclass
+from typing import Annotated, Any
+
+import understudy
+from understudy.errors import ConfigurationError, UnderstudyError, nearest
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """``run`` takes the words after the command's name and answers the exit code."""
+
+    summary: str
+    run: Callable[[Sequence[str]], int]
+
+
+def distill(words: Sequence[str]) -> int:
+    """Parse over the file's values, train, print five lines."""
+    from understudy.runs.config import GROUPS, DistillConfig, read_toml
+
+    file, words = _config_file(words)
+    defaults = read_toml(file) if file else {}
+    if any(word.startswith("--wrap") for word in words):
+        defaults.pop("wrap", None)
+    values = _parse(DistillConfig, GROUPS, words, "distill", defaults)
+    config = DistillConfig.of(values)
+    from understudy.runs.console import open_console
+    from understudy.runs.execute import distill as execute
+
+    print(execute(config, console=open_console(config.quiet)).summary())
+    return 0
+
+
+def _config_file(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take ``--config FILE`` out of the words: its values are the defaults of the others."""
+    rest: list[str] = []
+    found: str | None = None
+    remaining = iter(words)
+    for word in remaining:
+        name, equals, value = word.partition("=")
+        if name != "--config":
+            rest.append(word)
+            continue
+        found = value if equals else next(remaining, None)
+        if not found:
+            raise ConfigurationError("--config needs a file: --config run.toml")
+    return found, rest
+
+
+def evaluate(words: Sequence[str]) -> int:
+    """Play episodes; a table for people, one JSON object with ``--json``."""
+    from understudy.runs.config import EVALUATE_GROUPS, EvaluateConfig
+
+    config = EvaluateConfig.of(_parse(EvaluateConfig, EVALUATE_GROUPS, words, "evaluate", {}))
+    from understudy.runs.evaluation import evaluate as execute
+
+    found = execute(config, note=lambda text: print(text, file=sys.stderr))
+    print(found.to_json() if config.json else found.summary(), end="" if config.json else "\n")
+    return 0
+
+
+def methods(words: Sequence[str]) -> int:
+    """The catalogue as a table, or with ``--json`` as a list."""
+    import json
+
+    from understudy.methods import METHODS
+
+    unknown = [word for word in words if word not in ("--json", "-h", "--help")]
+    if unknown:
+        raise ConfigurationError(f"methods takes only --json, got {unknown[0]!r}.{nearest(unknown[0], ['--json'])}")
+    if "-h" in words or "--help" in words:
+        print(f"usage: understudy methods [--json]\n\n{COMMANDS['methods'].summary}")
+    elif "--json" in words:
+        print(json.dumps([_row(method) for method in METHODS.values()], indent=2, ensure_ascii=False))
+    else:
+        _table([_row(method) for method in METHODS.values()])
+    return 0
+
+
+def _row(method: Any) -> dict[str, Any]:
+    from understudy.methods import term_text
+
+    return {
+        "name": method.name,
+        "control": str(method.control),
+        "loss": term_text(method.loss),
+        "reward": term_text(method.reward),
+        "gradient": method.gradient,
+        "needs": sorted(need.name.lower().replace("_", "-") for need in method.needs),
+        "objective": method.objective,
+        "source": method.source,
+    }
+
+
+_GRADIENT = {True: "yes", False: "no", None: "depends"}
+_NEEDS = {
+    "teacher-value": "V_T",
+    "student-value": "V_S",
+    "task-reward": "r",
+    "full-support": "π > 0",
+    "student-control": "",
+}
+_LEGEND = (
+    "π: teacher, πθ: student, ′: one step later, H(p‖q) = −E_p log q. "
+    "Needs: V_T and V_S the values of teacher and student, r the task reward, π > 0 a teacher that gives every "
+    "action some probability; every row with a reward needs the student to act."
+)
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 118, highlight=False, markup=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), caption=_LEGEND, caption_justify="left")
+    for title in ("name", "control", "loss", "reward", "gradient field?", "needs", "source"):
+        table.add_column(title, no_wrap=title == "name")
+    for row in rows:
+        needs = ", ".join(filter(None, (_NEEDS[need] for need in row["needs"])))
+        texts = (row["name"], row["control"], row["loss"], row["reward"])
+        table.add_row(*texts, _GRADIENT[row["gradient"]], needs, row["source"])
+    console.print(table)
+
+
+COMMANDS = {
+    "distill": Command("Distil a trained agent into a student.", distill),
+    "evaluate": Command("Play an agent or a student and measure its return.", evaluate),
+    "methods": Command("List the distillation methods.", methods),
+}
+
+
+def _parse(
+    kind: type, groups: dict[str, str], words: Sequence[str], command: str, defaults: dict[str, Any]
+) -> dict[str, Any]:
+    """The options of ``kind`` by tyro, under the headings of ``groups``; ``defaults`` stand in for its own."""
+    import tyro
+
+    parts = [
+        (group or "main", make_dataclass(group or "main", _fields(kind, group, defaults), namespace={"__doc__": title}))
+        for group, title in groups.items()
+    ]
+    options = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    found: Any = tyro.cli(
+        make_dataclass(command, parts),
+        prog=f"understudy {command}",
+        description=COMMANDS[command].summary + _EPILOGUES.get(command, ""),
+        args=list(words),
+        config=options,
+    )
+    return {name: value for group, _ in parts for name, value in vars(getattr(found, group)).items()}
+
+
+_EPILOGUES = {"distill": " --config FILE.toml gives defaults; what stands on the command line wins."}
+_METAVARS = {str: "TEXT", int: "N", float: "X"}
+
+
+def _fields(kind: type, group: str, defaults: dict[str, Any]) -> list[Any]:
+    from understudy.runs.fields import fields_of, hints_of
+
+    entries = [entry for entry in fields_of(kind).values() if entry.metadata["group"] == group]
+    return [_field(entry, hints_of(kind)[entry.name], defaults) for entry in entries]
+
+
+def _field(entry: Field[Any], hint: Any, defaults: dict[str, Any]) -> Any:
+    import tyro
+
+    conf: Any = tyro.conf
+    default = defaults.get(entry.name, entry.default)
+    first, *others = getattr(hint, "__args__", (hint,))
+    metavar = _METAVARS.get(first if type(None) in others else hint)
+    words: dict[str, Any] = {"help": entry.metadata["help"], "metavar": metavar}
+    if default is False or default in (None, "", ()):
+        words["help_behavior_hint"] = ""
+    if entry.metadata["positional"]:
+        hint, words["metavar"] = conf.Positional[hint], entry.name.upper()
+    elif hint == tuple[str, ...]:
+        hint, words["metavar"] = conf.UseAppendAction[hint], "TEXT"
+    hint = Annotated[hint, conf.arg(**words)]
+    return (entry.name, hint) if default is MISSING else (entry.name, hint, field(default=default))
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        (
+            "usage: understudy COMMAND [OPTIONS]",
+            "",
+            "Distils trained reinforcement-learning policies: a teacher goes in, a smaller student comes out.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "  understudy COMMAND --help  shows a command's options",
+            "  understudy --version       shows the version",
+            "",
+            "example: understudy distill ppo-LunarLander-v3.zip --env LunarLander-v3 --student mlp:16,16",
+        )
+    )
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else USAGE_ERROR
+    if words[0] == "--version":
+        print(f"understudy {understudy.__version__}")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        what = "option" if name.startswith("-") else "command"
+        known = (*COMMANDS, "--help", "--version")
+        raise ConfigurationError(f"unknown {what} {name!r}.{nearest(name, known)} Try `understudy --help`.")
+    return COMMANDS[name].run(words[1:])
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Without the place in the code that raised it."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return _dispatch(sys.argv[1:] if words is None else words)
+    except UnderstudyError as error:
+        red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and "NO_COLOR" not in os.environ else ("", "")
+        print(f"{red}error:{plain} {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE_ERROR

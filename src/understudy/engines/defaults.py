@@ -1,0 +1,48 @@
+"""One default configuration for each kind of work; no flags per task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from understudy.engines.schedule import Rhythm
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the defaults depend on: whether the row has a reward term, the actions, and memory."""
+
+    reward: bool
+    continuous: bool
+    recurrent: bool
+
+
+BUDGET = 500_000
+CLONING = Rhythm(collect=256, updates=32, batch=256, learning_rate=3e-3, final_learning_rate=3e-4, average=0.95)
+CONTINUOUS_CLONING = replace(CLONING, collect=512, updates=64)
+RECURRENT_CLONING = replace(CLONING, collect=512, updates=32, batch=1024, length=32, store=200_000)
+REINFORCING = Rhythm(
+    collect=2048, batch=256, learning_rate=1e-3, final_learning_rate=1e-4, keep=False, clip=0.5, average=0.0
+)
+
+
+def rhythm_for(
+    kind: Kind,
+    *,
+    copies: int,
+    learning_rate: float | None = None,
+    batch: int | None = None,
+    collect: int | None = None,
+    updates: int | None = None,
+    store: int | None = None,
+) -> tuple[Rhythm, int]:
+    """The rhythm for a kind of work with what the user chose put in, and the budget of environment steps."""
+    rhythm = REINFORCING if kind.reward else CONTINUOUS_CLONING if kind.continuous else CLONING
+    if kind.recurrent:
+        rhythm = replace(rhythm, length=32, batch=1024, collect=copies * 32) if kind.reward else RECURRENT_CLONING
+        if not kind.reward:
+            rhythm = replace(rhythm, collect=copies * rhythm.length)
+    chosen = {"learning_rate": learning_rate, "batch": batch, "collect": collect, "updates": updates, "store": store}
+    rhythm = replace(rhythm, **{name: value for name, value in chosen.items() if value is not None})
+    if learning_rate is not None:
+        rhythm = replace(rhythm, final_learning_rate=learning_rate / 10)
+    return rhythm, BUDGET

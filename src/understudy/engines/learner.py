@@ -1,0 +1,111 @@
+"""The one learner of all deep work: collect, store, update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from understudy.engines.actor import View
+from understudy.engines.objective import Objective
+from understudy.engines.optimiser import FlatAdam
+from understudy.engines.schedule import Rhythm
+from understudy.engines.source import Source
+from understudy.engines.store import Columns, Store
+from understudy.envs.rollout import Episodes, Window
+from understudy.math.divergences import kl
+from understudy.policies.policy import TensorObservation, tensors
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one round did. ``finished``: the episodes that ended in it."""
+
+    env_steps: int
+    updates: int
+    loss: float
+    finished: Episodes
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+class Learner:
+    """Rounds of collecting from a source and updating a student by an objective.
+
+    ``budget`` in environment steps gives schedules their progress; nothing here knows of logs or clocks.
+    """
+
+    def __init__(self, source: Source, objective: Objective, rhythm: Rhythm, *, budget: int, seed: int) -> None:
+        self.source, self.objective, self.rhythm, self.budget = source, objective, rhythm, budget
+        self.student = objective.student
+        self.generator = torch.Generator().manual_seed(seed)
+        self.store = Store(rhythm.store, rhythm.length, objective.device)
+        modules = [self.student, *([objective.critic] if objective.critic is not None else [])]
+        parameters = [parameter for module in modules for parameter in module.parameters()]
+        self.optimiser = FlatAdam(parameters, rhythm.learning_rate, rhythm.clip, rhythm.average)
+        self.env_steps = self.updates = 0
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the budget that is spent."""
+        return min(1.0, self.env_steps / self.budget)
+
+    def step(self) -> Record:
+        """One round."""
+        window = self.source.collect(self.progress)
+        if not self.env_steps:
+            self._begin(window)
+        columns, facts = self.objective.prepare(window)
+        if not self.rhythm.keep:
+            self.store.clear()
+        self.store.add(columns)
+        self.env_steps += int(window.valid.sum())
+        self.optimiser.set_learning_rate(self.rhythm.learning_rate_at(self.progress))
+        loss, count = self._update()
+        self.updates += count
+        return Record(self.env_steps, self.updates, loss, window.finished, facts)
+
+    @torch.no_grad()
+    def _begin(self, window: Window) -> None:
+        """Fit what depends on data and not on learning: standardisers, and a Gaussian's first deviations."""
+        objective, valid = self.objective, torch.as_tensor(window.valid)
+
+        def picked(view: View) -> TensorObservation:
+            seen = tensors(view(window.observation), objective.device)
+            return {k: v[valid] for k, v in seen.items()} if isinstance(seen, dict) else seen[valid]
+
+        self.student.network.fit_inputs(picked(objective.views.student))
+        if objective.critic is not None:
+            objective.critic.network.fit_inputs(picked(objective.views.critic))
+        if self.student.family.continuous and objective.method.reads_teacher and not objective.teacher.memory_size:
+            self.student.begin_like(objective.teacher(picked(objective.views.teacher))[0].policy.flat)
+
+    def _update(self) -> tuple[float, int]:
+        """Draw minibatches and step; the mean loss and how many there were."""
+        method = self.objective.method.at(self.progress)
+        total, count = torch.zeros((), device=self.objective.device), 0
+        for columns in self._minibatches():
+            loss = self.objective.loss(columns, method)
+            self.optimiser.step(loss)
+            total += loss.detach()
+            count += 1
+        return float(total) / max(count, 1), count
+
+    def _minibatches(self) -> Iterator[Columns]:
+        batch = max(1, self.rhythm.batch // self.rhythm.length)
+        if self.rhythm.keep:
+            for _ in range(self.rhythm.updates):
+                yield self.store.draw(batch, self.generator)
+            return
+        whole = not self.objective.estimator.has_critic
+        for _ in range(self.objective.estimator.passes):
+            for rows in self.store.passes(len(self.store) if whole else batch, self.generator):
+                yield self.store.take(rows)
+
+    @torch.no_grad()
+    def divergence(self, observation: Tensor, teacher: Tensor) -> float:
+        """Mean KL(teacher‖student) in nats on given observations and teacher parameters."""
+        family = self.student.family
+        flat, _ = self.student.flat(observation)
+        return float(kl(family(teacher), family(flat)).mean())

@@ -1,0 +1,300 @@
+"""A row with its estimator: what is kept of a window, and the loss of a minibatch of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from understudy.engines.critic import Critic
+from understudy.engines.estimator import Estimator
+from understudy.engines.steps import Answers, StoredSteps, WindowSteps, stops, window_steps
+from understudy.engines.store import Columns
+from understudy.envs.rollout import Window
+from understudy.envs.views import ObservationViews
+from understudy.errors import ConfigurationError
+from understudy.math.heads import Heads
+from understudy.math.sums import discounted_sums, gae
+from understudy.methods.method import COSTS, Method, Need
+from understudy.methods.surrogate import pseudo_reward, returns, surrogate
+from understudy.policies.policy import Observation, Policy, TensorObservation, tensors
+from understudy.policies.student import Student
+
+REMEDIES = ("none", "absorbing")
+ABSORBING_MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What avoids the termination trap.
+
+    ``absorbing``: a terminated episode goes on paying the batch's mean cost per step (and a margin) for ever,
+    discounted, so that ending early earns nothing. Measured in nats per step.
+    """
+
+    kind: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.kind not in REMEDIES:
+            raise ConfigurationError(f"remedy is one of {', '.join(REMEDIES)} or credit:NUMBER, got {self.kind!r}")
+
+    def apply(self, rewards: np.ndarray, terminated: np.ndarray, valid: np.ndarray, discount: float) -> np.ndarray:
+        """The rewards ``[L, N]`` with each termination charged."""
+        if self.kind == "none" or not discount or not terminated.any():
+            return rewards
+        if discount >= 1:
+            raise ConfigurationError("the absorbing remedy charges for ever, which needs --gamma below 1")
+        cost = -float(rewards[valid].mean()) + ABSORBING_MARGIN
+        return np.where(terminated, rewards - max(cost, 0.0) / (1 - discount), rewards)
+
+
+def with_credit(method: Method, credit: float) -> Method:
+    """The row whose costs count towards fewer earlier actions: a small credit also avoids the trap."""
+    costs = (*COSTS, "teacher-log-prob", "student-log-prob")
+    reward = tuple(replace(part, credit=credit) if part.atom in costs else part for part in method.reward)
+    return replace(method, reward=reward)
+
+
+class Objective:
+    """Turns windows into columns of a store, and columns into the scalar that is minimised."""
+
+    def __init__(
+        self,
+        method: Method,
+        teacher: Policy,
+        student: Student,
+        views: ObservationViews,
+        estimator: Estimator,
+        gamma: float,
+        remedy: Remedy,
+        critic: Critic | None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        estimator.check(method)
+        self.method, self.teacher, self.student, self.views = method, teacher, student, views
+        self.estimator, self.gamma, self.remedy, self.critic, self.device = estimator, gamma, remedy, critic, device
+        self.values_task = Need.STUDENT_VALUE in method.needs
+        self.memory: Tensor | None = None  # the student's [N, M] before the next window, and the teacher's
+        self.teacher_memory: Tensor | None = None
+        self.run: Callable[..., tuple[Tensor, Tensor | None]] = student.flat
+
+    def configure(self, *, precision: str = "float32", compiled: bool = False) -> None:
+        """Run the student's network in bfloat16 where that is safe, or compiled."""
+        run = torch.compile(self.student.flat) if compiled else self.student.flat
+        if precision == "bfloat16":
+            kind = torch.device(self.device).type
+
+            def mixed(*inputs: Any) -> tuple[Tensor, Tensor | None]:
+                with torch.autocast(kind, torch.bfloat16):
+                    return run(*inputs)
+
+            self.run = mixed
+        else:
+            self.run = run
+
+    @property
+    def critic_columns(self) -> int:
+        """The student's value of the task reward, and a baseline for each credit."""
+        return columns_needed(self.method, self.estimator)
+
+    @torch.no_grad()
+    def prepare(self, window: Window) -> tuple[Columns, dict[str, float]]:
+        """Columns ``[K, L, ...]`` of a window that follows the last one, and what was noticed in it."""
+        seen = self._seen(self.views.student(window.observation))
+        columns = observation_columns("observation", seen)
+        start = torch.as_tensor(window.start, device=self.device)
+        teacher, teacher_memories = None, None
+        if self.method.reads_teacher:
+            guide = self._seen(self.views.teacher(window.observation))
+            teacher, teacher_memories = unroll(self.teacher, guide, self.teacher_memory, start)
+            self.teacher_memory = None if teacher_memories is None else teacher_memories[-1]
+            columns["teacher"] = teacher.policy.flat
+            if teacher.state_value is not None:
+                columns["teacher_value"] = teacher.state_value
+        facts: dict[str, float] = {}
+        before, memories, student = self.memory, None, None
+        if self._reads_student:
+            student, memories = unroll(self.student, seen, before, start)
+            self.memory = None if memories is None else memories[-1]
+        if self.method.reward or self.values_task:
+            assert student is not None
+            beyond_memories = (memories, teacher_memories)
+            facts = self._reward_columns(window, student, teacher, beyond_memories, columns)
+        if self.student.memory_size:
+            columns["start"] = start
+            columns["valid"] = torch.as_tensor(window.valid, dtype=torch.float32, device=self.device)
+        return self._fold(columns, window.valid, before), facts
+
+    @property
+    def _reads_student(self) -> bool:
+        """Whether the student's own answers on a window are needed before learning from it."""
+        return bool(self.method.reward) or self.values_task or self.student.memory_size > 0
+
+    def _seen(self, observation: Observation) -> TensorObservation:
+        return tensors(observation, self.device)
+
+    def _reward_columns(
+        self,
+        window: Window,
+        student: Heads,
+        teacher: Heads | None,
+        memories: tuple[Tensor | None, Tensor | None],
+        columns: Columns,
+    ) -> dict[str, float]:
+        """Advantages, the critic's targets and the old log-probabilities; returns what was noticed."""
+        values, tails = self._values(window)
+        student = replace(student, state_value=values[..., 0] if self.values_task else None)
+        beyond = self._beyond(window, memories, tails if self.values_task else None)
+        whole = not self.estimator.has_critic
+        steps = window_steps(window, student, teacher or student, self.gamma, beyond, whole)
+        columns["action"] = steps.action
+        columns["reward"] = steps.reward
+        if self.values_task:
+            columns["student_value"] = values[..., 0]
+        if self.method.reward:
+            columns["old_log_prob"] = student.policy.log_prob(steps.action)
+        advantage, targets = self._advantages(window, steps, values, tails)
+        columns["advantage"] = advantage
+        if self.critic is not None:
+            columns |= observation_columns("critic", self._seen(self.views.critic(window.observation)))
+            columns["target"] = targets
+            self.critic.rescale(targets[torch.as_tensor(window.valid, device=targets.device)])
+        noisy = advantage[torch.as_tensor(window.valid, device=advantage.device)]
+        dropped = float(window.beyond_truncated.sum()) if whole else 0.0
+        return {"dropped_tails": dropped, "advantage_variance": float(noisy.var()) if noisy.numel() > 1 else 0.0}
+
+    def _values(self, window: Window) -> tuple[Tensor, Tensor]:
+        """The critic on the window ``[L, N, K]``, and at the states beyond it ``[B, K]``."""
+        if self.critic is None:
+            shape = (*window.valid.shape, 0)
+            return torch.zeros(shape, device=self.device), torch.zeros(len(window.beyond_index), 0, device=self.device)
+        inside = self.critic(self._seen(self.views.critic(window.observation)))
+        if not len(window.beyond_index):
+            return inside, inside.new_zeros(0, inside.shape[-1])
+        return inside, self.critic(self._seen(self.views.critic(window.beyond_observation)))
+
+    def _beyond(
+        self, window: Window, memories: tuple[Tensor | None, Tensor | None], tails: Tensor | None
+    ) -> Answers | None:
+        """Both sides at the states after time limits and after the window, with the memory they have there."""
+        if not len(window.beyond_index):
+            return None
+        at = tuple(torch.as_tensor(window.beyond_index.T, device=self.device))
+
+        def heads(policy: Policy, observation: Observation, held: Tensor | None) -> Heads:
+            seen = self._seen(observation)
+            if held is None:
+                return policy(seen)[0]
+            one = {k: v[None] for k, v in seen.items()} if isinstance(seen, dict) else seen[None]
+            answer = policy(one, held[at])[0]
+            value = None if answer.state_value is None else answer.state_value[0]
+            return Heads(policy.family(answer.policy.flat[0]), value)
+
+        student = heads(self.student, self.views.student(window.beyond_observation), memories[0])
+        if tails is not None:
+            student = replace(student, state_value=tails[:, 0])
+        if not self.method.reads_teacher:
+            return Answers(student, student)
+        return Answers(student, heads(self.teacher, self.views.teacher(window.beyond_observation), memories[1]))
+
+    def _advantages(self, window: Window, steps: WindowSteps, values: Tensor, tails: Tensor) -> tuple[Tensor, Tensor]:
+        """The advantage ``[L, N]``, and the critic's targets ``[L, N, K]``."""
+        stop, held, tail = steps.stop, values.cpu().double().numpy(), np.zeros(values.shape)
+        tail[window.beyond_index[:, 0], window.beyond_index[:, 1]] = tails.cpu().numpy()
+        targets = []
+        if self.values_task:
+            gain = gae(window.reward, held[..., 0], stop, tail[..., 0], self.gamma, self.estimator.lam)
+            targets.append(gain + held[..., 0])
+        total = np.zeros(window.valid.shape)
+        for credit in self.method.credits:
+            k, discount = len(targets), self.gamma * credit
+            rewards = pseudo_reward(self.method, steps, credit).cpu().double().numpy() * window.valid
+            rewards = self.remedy.apply(rewards, window.terminated, window.valid, discount)
+            if not self.estimator.has_critic:
+                total += discounted_sums(rewards, stop, discount)
+                continue
+            gain = gae(rewards, held[..., k], stop, tail[..., k], discount, self.estimator.lam)
+            total += gain
+            targets.append(gain + held[..., k])
+        stacked = np.stack(targets, -1) if targets else np.zeros((*total.shape, 0))
+        options: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
+        return torch.as_tensor(total, **options), torch.as_tensor(stacked, **options)
+
+    def _fold(self, columns: Columns, valid: np.ndarray, memory: Tensor | None) -> Columns:
+        """``[L, N, ...]`` to windows ``[K, L, ...]``: single valid steps, or a sequence a copy with its memory."""
+        if self.student.memory_size:
+            folded = {name: column.transpose(0, 1).contiguous() for name, column in columns.items()}
+            zeros = torch.zeros(valid.shape[1], self.student.memory_size, device=self.device)
+            return folded | {"memory": zeros if memory is None else memory}
+        flat = {name: column.flatten(0, 1)[:, None] for name, column in columns.items()}
+        if valid.all():
+            return flat
+        keep = torch.as_tensor(valid.reshape(-1), device=self.device)
+        return {name: column[keep] for name, column in flat.items()}
+
+    def loss(self, columns: Columns, method: Method) -> Tensor:
+        """The surrogate of a minibatch ``[L, B, ...]``, and the critic's error; ``method`` has numbers for weights."""
+        seen = observation_of("observation", columns)
+        flat, _ = self.run(seen, columns.get("memory"), columns.get("start"))
+        flat = flat.float()
+        student = Heads(self.student.family(flat), columns.get("student_value"))
+        teacher = student
+        if "teacher" in columns:
+            teacher = Heads(self.teacher.family(columns["teacher"]), columns.get("teacher_value"))
+        steps = StoredSteps(
+            student,
+            teacher,
+            columns.get("action", flat),
+            columns.get("reward", flat),
+            columns.get("valid"),
+            columns.get("old_log_prob"),
+        )
+        loss = surrogate(method, steps, columns.get("advantage"), self.estimator.score)
+        if self.critic is not None:
+            error = self.critic.loss(observation_of("critic", columns), columns["target"], steps.valid)
+            loss = loss + error
+        return loss
+
+
+def columns_needed(method: Method, estimator: Estimator) -> int:
+    """How many values the critic has: the task reward's if the row needs it, and one for each credit."""
+    task = int(Need.STUDENT_VALUE in method.needs)
+    return task + (len(method.credits) if estimator.has_critic else 0)
+
+
+def unroll(
+    policy: Policy, seen: TensorObservation, memory: Tensor | None, start: Tensor
+) -> tuple[Heads, Tensor | None]:
+    """Heads on a window ``[L, N, ...]``; for a recurrent policy step by step, with the memory after each ``[L, N, M]``."""
+    if not policy.memory_size:
+        return policy(seen)[0], None
+    flats, values, memories = [], [], []
+    for t in range(len(start)):
+        one = {k: v[t : t + 1] for k, v in seen.items()} if isinstance(seen, dict) else seen[t : t + 1]
+        heads, memory = policy(one, memory, start[t : t + 1])
+        flats.append(heads.policy.flat)
+        values.append(heads.state_value)
+        assert memory is not None
+        memories.append(memory)
+    value = torch.cat([v for v in values if v is not None]) if values[0] is not None else None
+    return Heads(policy.family(torch.cat(flats)), value), torch.stack(memories)
+
+
+def observation_columns(name: str, seen: TensorObservation) -> Columns:
+    """An observation as columns; the parts of a Dict are ``name/key``."""
+    return {f"{name}/{key}": value for key, value in seen.items()} if isinstance(seen, dict) else {name: seen}
+
+
+def observation_of(name: str, columns: Columns) -> TensorObservation:
+    """The inverse of :func:`observation_columns`."""
+    if name in columns:
+        return columns[name]
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): value for key, value in columns.items() if key.startswith(prefix)}
+
+
+__all__ = ["Objective", "Remedy", "columns_needed", "stops", "with_credit"]

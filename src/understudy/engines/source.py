@@ -1,0 +1,63 @@
+"""Where steps come from: fresh rollouts under the control policy."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from understudy.engines.actor import MixedActor, PolicyActor, UniformActor
+from understudy.envs.actions import ActionMap
+from understudy.envs.rollout import Rollout, Window
+from understudy.envs.simulator import Simulator
+from understudy.envs.views import ObservationViews
+from understudy.methods.method import Control
+from understudy.policies.policy import Policy
+from understudy.policies.student import Student
+
+
+class Source(Protocol):
+    """Windows of steps taken under a control policy."""
+
+    whole_episodes: bool
+
+    def collect(self, progress: float) -> Window: ...
+
+
+class FreshRollouts:
+    """The control policy acts in the environments, window after window.
+
+    With ``whole_episodes`` a window is one episode of every copy, from its reset to its end.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        control: Control,
+        teacher: Policy,
+        student: Student,
+        views: ObservationViews,
+        *,
+        collect: int,
+        seed: int,
+        whole_episodes: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        actions = ActionMap(student.family, simulator.action_space)
+        streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, 1]).spawn(4)]
+        self.control, self.student, self.teacher = control, student, teacher
+        self.student_actor = PolicyActor(student, views.student, streams[0], device)
+        self.teacher_actor = PolicyActor(teacher, views.teacher, streams[1], device)
+        uniform = UniformActor(actions, streams[2])
+        self.mixed = MixedActor((self.teacher_actor, self.student_actor, uniform), streams[3])
+        self.steps = max(1, collect // simulator.copies)
+        self.whole_episodes = whole_episodes
+        self.rollout = Rollout(simulator, actions, seed)
+
+    def collect(self, progress: float) -> Window:
+        self.mixed.weights = self.control.at(progress)
+        self.student_actor.refresh()
+        if self.whole_episodes:
+            return self.rollout.episodes(self.mixed)
+        return self.rollout.collect(self.mixed, self.steps)

@@ -1,0 +1,151 @@
+"""A finite MDP as a simulator of many copies, and as one Gymnasium environment; states are seen one-hot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from understudy.envs.simulator import Outcome
+from understudy.mdp.model import MDP
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class MDPSimulator:
+    """Copies of one MDP that step together. Each copy's noise depends on its own seed and step count alone."""
+
+    restartable = True
+    spec_id = "mdp"
+    plays = 0
+
+    def __init__(self, mdp: MDP, copies: int, seed: int, max_episode_steps: int | None = None) -> None:
+        """``max_episode_steps`` cuts longer episodes short: truncated, not terminated."""
+        if copies < 1:
+            raise ValueError(f"copies must be at least 1, got {copies}")
+        self.mdp, self.copies, self.max_episode_steps = mdp, copies, max_episode_steps
+        self.observation_space, self.action_space = _spaces(mdp)
+        self._chain = _Chain(mdp)
+        self._forever, self._seed, self.plays = True, seed, 0
+        self._state = np.full(copies, mdp.states)
+        self._length = np.zeros(copies, dtype=np.int64)
+        self._playing = np.zeros(copies, dtype=bool)
+        self._key = np.zeros(copies, dtype=np.uint64)
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        self.plays += 1
+        self.plays += 1
+        words = np.random.SeedSequence(self._seed if seed is None else seed)
+        self._key = words.generate_state(self.copies, np.uint64)
+        self._seed = int(words.generate_state(self.copies + 1, np.uint64)[-1])  # the next reset plays on, not again
+        self._forever = True
+        self._playing[:] = True
+        self._start(np.arange(self.copies))
+        return self._chain.seen(self._state)
+
+    def begin(self, copies: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
+        """Begin an episode in each of these copies; it is the same episode for the same seed and the same actions."""
+        self.plays += 1
+        self.plays += 1
+        rows = np.asarray(copies, dtype=np.int64)
+        self._forever = False
+        self._key[rows] = np.asarray(seeds, dtype=np.uint64)
+        self._mix(rows)
+        self._playing[rows] = True
+        self._start(rows)
+        return self._chain.seen(self._state)
+
+    def step(self, action: np.ndarray) -> Outcome:
+        rows = np.flatnonzero(self._playing)
+        chosen = np.asarray(action, dtype=np.int64)[rows]
+        reward = np.zeros(self.copies)
+        reward[rows] = self.mdp.rewards[self._state[rows], chosen]
+        self._state[rows] = self._chain.follow(self._state[rows], chosen, self._noise(rows))
+        self._length[rows] += 1
+        terminated, truncated = np.zeros((2, self.copies), dtype=bool)
+        terminated[rows] = self._chain.ends[self._state[rows]]
+        if self.max_episode_steps is not None:
+            truncated[rows] = ~terminated[rows] & (self._length[rows] >= self.max_episode_steps)
+        valid = None if len(rows) == self.copies else self._playing.copy()
+        ended = terminated | truncated
+        final = self._chain.seen(self._state) if ended.any() else None
+        start = ended if self._forever else np.zeros_like(ended)
+        if self._forever:
+            self._start(np.flatnonzero(ended))
+        else:
+            self._playing &= ~ended
+        observation = self._chain.seen(self._state)
+        return Outcome(observation, reward, terminated, truncated, start.copy(), final, valid)
+
+    def close(self) -> None: ...
+
+    def _start(self, rows: np.ndarray) -> None:
+        self._state[rows] = self._chain.first(self._noise(rows))
+        self._length[rows] = 0
+
+    def _mix(self, rows: np.ndarray) -> np.ndarray:
+        """The next word of each copy's own stream: SplitMix64 (Steele, Lea and Flood 2014)."""
+        self._key[rows] += _GOLDEN
+        word = self._key[rows]
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return word ^ (word >> np.uint64(31))
+
+    def _noise(self, rows: np.ndarray) -> np.ndarray:
+        """A uniform number in [0, 1) for each of these copies."""
+        return (self._mix(rows) >> np.uint64(11)) * 2.0**-53
+
+
+class MDPEnv(gymnasium.Env[np.ndarray, int]):
+    """One copy, for everything that expects Gymnasium; register it with ``kwargs={"mdp": mdp}``."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(self, mdp: MDP) -> None:
+        self.mdp, self._chain = mdp, _Chain(mdp)
+        self.observation_space, self.action_space = _spaces(mdp)
+        self._state = np.array([mdp.states])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._state = self._chain.first(self.np_random.random(1))
+        return self._chain.seen(self._state)[0], {"state": int(self._state[0])}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        reward = float(self.mdp.rewards[self._state[0], action])
+        self._state = self._chain.follow(self._state, np.array([action]), self.np_random.random(1))
+        seen, ended = self._chain.seen(self._state)[0], bool(self._chain.ends[self._state[0]])
+        return seen, reward, ended, False, {"state": int(self._state[0])}
+
+
+class _Chain:
+    """Sampling by inverse cumulative probabilities. State S stands for the end, and is seen as zeros."""
+
+    def __init__(self, mdp: MDP) -> None:
+        self._next, self._first = _cumulative(mdp.transitions), _cumulative(mdp.start)
+        self._seen = np.eye(mdp.states + 1, mdp.states, dtype=np.float32)
+        terminal = np.zeros(mdp.states, dtype=bool) if mdp.terminal is None else mdp.terminal
+        self.ends = np.append(terminal, True)
+
+    def first(self, noise: np.ndarray) -> np.ndarray:
+        return (self._first <= noise[:, None]).sum(-1)
+
+    def follow(self, state: np.ndarray, action: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return (self._next[state, action] <= noise[:, None]).sum(-1)
+
+    def seen(self, state: np.ndarray) -> np.ndarray:
+        return self._seen[state]
+
+
+def _cumulative(probability: np.ndarray) -> np.ndarray:
+    """Cumulative sums; a row that sums to 1 up to rounding leaves no chance of an end."""
+    sums = probability.cumsum(-1)
+    sums[sums >= 1 - 1e-9] = np.inf
+    return sums
+
+
+def _spaces(mdp: MDP) -> tuple[spaces.Box, spaces.Discrete]:
+    return spaces.Box(0.0, 1.0, (mdp.states,), np.float32), spaces.Discrete(mdp.actions)

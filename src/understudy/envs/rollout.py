@@ -1,0 +1,242 @@
+"""THE loop. Nothing else calls a simulator's ``step``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from understudy.envs.actions import ActionMap
+from understudy.envs.simulator import Outcome, Simulator, blank, put, take
+from understudy.errors import EnvironmentFailure
+from understudy.policies.policy import Observation
+
+
+class Actor(Protocol):
+    """Who acts: raw actions ``[N, ...]`` for observations ``[N, ...]``; ``start [N]`` marks first steps of episodes."""
+
+    def __call__(self, observation: Observation, start: np.ndarray) -> np.ndarray: ...
+
+
+class Episodes(NamedTuple):
+    """Whole episodes: undiscounted returns, lengths in steps, and whether each ended by termination; all ``[E]``."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    terminated: np.ndarray
+
+
+@dataclass(frozen=True)
+class Window:
+    """L steps of N copies in order of time. Where ``valid`` is False nothing was played and the reward is 0."""
+
+    observation: Observation
+    """[L, N, ...]"""
+    action: np.ndarray
+    """[L, N, ...] raw"""
+    reward: np.ndarray
+    """[L, N] float32"""
+    terminated: np.ndarray
+    """[L, N] bool"""
+    truncated: np.ndarray
+    """[L, N] bool; never together with ``terminated``"""
+    start: np.ndarray
+    """[L, N] bool: first steps of episodes"""
+    valid: np.ndarray
+    """[L, N] bool; False: the fake step of a next-step autoreset, or a copy whose only episode is over"""
+    beyond_index: np.ndarray
+    """[B, 2] the (t, n) after which an episode goes on unseen: truncated, or cut by the window's end"""
+    beyond_observation: Observation
+    """[B, ...] what was seen there"""
+    beyond_truncated: np.ndarray
+    """[B] bool"""
+    finished: Episodes
+    """the episodes that ended in this window, in the order of their ends; they may have begun in earlier ones"""
+
+
+class Stage:
+    """A simulator between two steps: what is seen now, and where episodes begin."""
+
+    def __init__(self, simulator: Simulator, actions: ActionMap) -> None:
+        self.simulator, self._to_env = simulator, actions.to_env
+        self.start = np.zeros(simulator.copies, bool)
+        self.observation = blank(simulator.observation_space, 0)
+        self._plays = -1
+
+    @property
+    def stale(self) -> bool:
+        """Whether nothing was begun, or someone else has used the simulator since."""
+        return self._plays != self.simulator.plays
+
+    def reset(self, seed: int) -> None:
+        """Endless play in every copy."""
+        self.observation = self.simulator.reset(seed)
+        self.start = np.ones(self.simulator.copies, bool)
+        self._plays = self.simulator.plays
+
+    def begin(self, copies: Any, seeds: Any) -> None:
+        """One episode in each of these copies."""
+        self.observation = self.simulator.begin(copies, seeds)
+        self.start = self.start.copy()
+        self.start[copies] = True
+        self._plays = self.simulator.plays
+
+    def stop(self) -> None:
+        """Nothing is in play any more."""
+        self._plays = -1
+
+    def advance(self, actor: Actor) -> tuple[np.ndarray, Outcome]:
+        """One step of every copy: the raw action and what came of it."""
+        action = actor(self.observation, self.start)
+        outcome = self.simulator.step(self._to_env(action))
+        self.observation, self.start = outcome.observation, outcome.start
+        return action, outcome
+
+
+class Rollout:
+    """Windows of play. ``collect`` goes on where the last window stopped; ``episodes`` plays whole ones."""
+
+    def __init__(self, simulator: Simulator, actions: ActionMap, seed: int) -> None:
+        self.simulator, self.actions = simulator, actions
+        self._stage = Stage(simulator, actions)
+        self._seeds = np.random.default_rng(seed)
+        self._running = np.zeros((2, simulator.copies))  # return and length so far of the episodes in play
+
+    def restart(self) -> None:
+        """New episodes in every copy at the next step, on new seeds."""
+        self._stage.reset(int(self._seeds.integers(2**31)))
+        self._running[:] = 0
+
+    def collect(self, actor: Actor, steps: int) -> Window:
+        """The next ``steps`` steps of every copy."""
+        if self._stage.stale:
+            self.restart()
+        tape = _Tape(self._stage, self.actions, steps)
+        for _ in range(steps):
+            tape.record(actor)
+        return tape.window(self._running)
+
+    def episodes(self, actor: Actor) -> Window:
+        """One whole episode in every copy, as long as the longest; the next ``collect`` begins new ones."""
+        copies = self.simulator.copies
+        self._stage.start = np.zeros(copies, bool)
+        self._stage.begin(np.arange(copies), self._seeds.integers(2**31, size=copies).tolist())
+        self._running[:] = 0
+        tape = _Tape(self._stage, self.actions, min(self.simulator.max_episode_steps or 256, 1024))
+        while tape.ended < copies:
+            tape.record(actor)
+        window = tape.window(self._running)
+        self._stage.stop()
+        return window
+
+
+class _Tape:
+    """A window being recorded; it grows when it is full."""
+
+    def __init__(self, stage: Stage, actions: ActionMap, steps: int) -> None:
+        copies, space = stage.simulator.copies, stage.simulator.observation_space
+        self.stage, self.length, self.ended = stage, 0, 0
+        self.observation = blank(space, steps, copies)
+        self.action = np.zeros((steps, copies, *actions.shape), actions.dtype)
+        self.reward = np.zeros((steps, copies), np.float32)
+        self.terminated, self.truncated, self.start = (np.zeros((steps, copies), bool) for _ in range(3))
+        self.valid = np.ones((steps, copies), bool)
+        self.index, self.beyond = [np.zeros((0, 2), np.int64)], [blank(space, 0)]
+
+    def record(self, actor: Actor) -> None:
+        """One step."""
+        t, stage = self.length, self.stage
+        if t == len(self.reward):
+            self._grow()
+        put(self.observation, t, stage.observation)
+        self.start[t] = stage.start
+        self.action[t], outcome = stage.advance(actor)
+        self.reward[t] = outcome.reward
+        if outcome.valid is not None:
+            self.valid[t] = outcome.valid
+        if outcome.final is not None:
+            self._end(t, outcome, outcome.final)
+        self.length = t + 1
+
+    def _end(self, t: int, outcome: Outcome, final: Observation) -> None:
+        self.terminated[t], self.truncated[t] = outcome.terminated, outcome.truncated
+        self.ended += int(outcome.terminated.sum() + outcome.truncated.sum())
+        self._beyond(t, outcome.truncated, final)
+
+    def _beyond(self, t: int, where: np.ndarray, observation: Observation) -> None:
+        copies = np.flatnonzero(where)
+        if len(copies):
+            self.index.append(np.stack([np.full_like(copies, t), copies], -1))
+            self.beyond.append(take(observation, copies))
+
+    def _grow(self) -> None:
+        """Twice the room."""
+        for name in ("action", "reward", "terminated", "truncated", "start", "valid"):
+            array = getattr(self, name)
+            setattr(self, name, np.concatenate([array, np.full_like(array, name == "valid")]))
+        self.observation = _joined([self.observation, self.observation])
+
+    def window(self, running: np.ndarray) -> Window:
+        """What was recorded; ``running [2, N]``, the return and length of episodes in play, is brought up to date."""
+        end = slice(self.length)
+        terminated, truncated, valid = self.terminated[end], self.truncated[end], self.valid[end]
+        over = terminated | truncated
+        before = sum(map(len, self.index))
+        self._beyond(self.length - 1, valid[-1] & ~over[-1], self.stage.observation)
+        index = np.concatenate(self.index)
+        self._check_numbers()
+        return Window(
+            take(self.observation, end),
+            self.action[end],
+            self.reward[end],
+            terminated,
+            truncated,
+            self.start[end],
+            valid,
+            index,
+            _joined(self.beyond),
+            np.arange(len(index)) < before,
+            _finished(self.reward[end], valid, over, terminated, running),
+        )
+
+    def _check_numbers(self) -> None:
+        parts = self.observation.items() if isinstance(self.observation, dict) else [("", self.observation)]
+        for what, array in (("reward", self.reward), *((f"observation {key}".strip(), part) for key, part in parts)):
+            if array.dtype.kind == "f" and np.isnan(array[: self.length]).any():
+                t, n = np.argwhere(np.isnan(array[: self.length]))[0][:2]
+                name = self.stage.simulator.spec_id
+                raise EnvironmentFailure(f"the {what} of copy {n} of {name} is not a number, {t} steps into a window.")
+
+
+def _joined(parts: list[Observation]) -> Observation:
+    if isinstance(parts[0], dict):
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return np.concatenate(parts)  # type: ignore[arg-type]
+
+
+def _finished(
+    reward: np.ndarray, valid: np.ndarray, over: np.ndarray, terminated: np.ndarray, running: np.ndarray
+) -> Episodes:
+    """Returns and lengths of the episodes that ended. Each copy's row of time is cut behind its ends: a segment
+    begins at every row's start (it carries on what ``running`` holds) and behind every end inside a row."""
+    steps, copies = over.shape
+    ends = np.flatnonzero(over.T.ravel())  # copy by copy, in time
+    inside = ends[(ends + 1) % steps != 0] + 1
+    cuts = np.sort(np.concatenate([np.arange(copies) * steps, inside]))
+    segments = np.stack([np.add.reduceat(_rows(part), cuts, dtype=np.float64) for part in (reward, valid)])
+    owner = cuts // steps
+    segments[:, cuts % steps == 0] += running
+    closed = np.searchsorted(cuts, ends, side="right") - 1
+    totals = segments[:, closed]
+    segments[:, closed] = 0  # what is left goes on
+    running[:] = 0
+    np.add.at(running, (slice(None), owner), segments)
+    order = np.argsort(ends % steps, kind="stable")
+    returns, lengths = totals[:, order]
+    return Episodes(returns, lengths.astype(np.int64), terminated.T.ravel()[ends[order]])
+
+
+def _rows(part: np.ndarray) -> np.ndarray:
+    """``[L, N]`` copy by copy, flat."""
+    return np.ascontiguousarray(part.T).ravel()
