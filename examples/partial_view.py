@@ -12,6 +12,7 @@ result = understudy.distill(
     "CartPole-v1",
     student="gru:32",
     student_view="0,2",
+    updates=8,  # after each collection; fewer than the default, because each goes through time and takes long
     steps=20_000,
     evaluation_episodes=10,
     final_episodes=20,

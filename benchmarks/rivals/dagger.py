@@ -27,7 +27,10 @@ class Metered(DummyVecEnv):
         self.meter = meter
 
     def step_wait(self) -> Any:
-        return self.meter.env(self.num_envs, super().step_wait)
+        seen, rewards, dones, infos = self.meter.env(self.num_envs, super().step_wait)
+        # imitation writes every info to disk as JSON, dearer than all else: leave it only what it reads again
+        kept = [{key: info[key] for key in ("terminal_observation",) if key in info} for info in infos]
+        return seen, rewards, dones, kept
 
     def reset(self) -> Any:
         return self.meter.env(0, super().reset)

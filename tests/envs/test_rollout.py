@@ -5,6 +5,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
 
 import understudy
 from understudy.envs import of_gym
@@ -111,6 +112,7 @@ def test_windows_in_a_row_are_one_long_window(build, probe):
 
 
 def test_whole_episodes_are_one_a_copy(rollout):
+    rollout.collect(counting_actor(), 2)
     window = rollout.episodes(counting_actor())
     assert window.valid.T.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
     assert window.reward.T.tolist() == [[1, 2, 3, 0, 0], [1, 2, 3, 4, 5]]
@@ -120,6 +122,18 @@ def test_whole_episodes_are_one_a_copy(rollout):
     after = rollout.collect(counting_actor(), 2)
     assert after.start[0].all()
     assert after.observation[:, :, 1].T.tolist() == [[0, 1], [0, 1]]
+
+
+def test_a_fake_step_pays_nothing_whatever_the_environment_says(probe):
+    class Generous(SyncVectorEnv):
+        def step(self, actions):
+            fake = self._autoreset_envs
+            observation, reward, terminated, truncated, infos = super().step(actions)
+            return observation, reward + 9 * fake, terminated | fake, truncated, infos
+
+    window = rollout_of(of_gym.make(Generous([lambda: probe(*FIRST)]))).collect(counting_actor(), 6)
+    assert window.reward[:, 0].tolist() == [1, 2, 3, 0, 1, 2]
+    assert window.terminated[:, 0].tolist() == [False, False, True, False, False, False]
 
 
 def test_whole_episodes_longer_than_the_tape_are_kept(build, probe):

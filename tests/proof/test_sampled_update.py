@@ -31,7 +31,7 @@ from understudy.engines.steps import Answers, window_steps
 from understudy.envs.of_mdp import MDPSimulator
 from understudy.envs.views import ObservationViews
 from understudy.math.heads import Heads
-from understudy.methods import CONTROLS, METHODS, Method, mixture, with_control
+from understudy.methods import CONTROLS, METHODS, Method, Schedule, mixture, with_control, with_weights
 from understudy.methods.surrogate import surrogate
 
 
@@ -161,3 +161,18 @@ def test_answers_beyond_the_window_are_those_of_both_sides():
         steps = window_steps(window, mine, teacher(seen)[0], 0.9, beyond, whole_episodes=True)
         found.append(gradient(surrogate(METHODS[key[0]], steps), student))
     agree(found, enumerated(world, row, theta, 2))
+
+
+def test_a_scheduled_weight_is_the_same_number_in_the_loss_and_in_its_correction():
+    """Half-way, the row is the row with half the weight: by the enumeration, not by the same code at another time."""
+    world, theta = problem(SEED)
+    tables = world.at(theta)
+    scheduled = with_weights(METHODS["n-distill+r"], loss=Schedule("linear", 1.0, 0.0))
+    row = Row(tables.student, 0.5 * tables.d_forward, tables.r, -0.5 * tables.forward)
+    objective = objective_of(world, scheduled, row, theta, Estimator("returns"))
+    found = []
+    for window in windows("student"):
+        stored, _ = objective.prepare(window, progress=0.5)
+        loss = objective.loss(stored, scheduled.at(0.5))
+        found.append(window.valid.sum() / COPIES * gradient(loss, objective.student))
+    agree(found, enumerated(world, row, theta))

@@ -17,7 +17,7 @@ class Kind:
 
 
 BUDGET = 500_000
-CLONING = Rhythm(collect=256, updates=32, batch=256, learning_rate=3e-3, final_learning_rate=3e-4, average=0.95)
+CLONING = Rhythm(collect=256, updates=32, batch=256, learning_rate=3e-3, final_learning_rate=3e-4, average=0.95, clip=0.0)
 CONTINUOUS_CLONING = replace(CLONING, collect=512, updates=64)
 RECURRENT_CLONING = replace(CLONING, collect=512, updates=32, batch=1024, length=32, store=200_000)
 REINFORCING = Rhythm(

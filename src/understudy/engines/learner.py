@@ -56,12 +56,12 @@ class Learner:
         window = self.source.collect(self.progress)
         if not self.env_steps:
             self._begin(window)
-        columns, facts = self.objective.prepare(window)
+        columns, facts = self.objective.prepare(window, self.progress)
         if not self.rhythm.keep:
             self.store.clear()
         self.store.add(columns)
         self.env_steps += int(window.valid.sum())
-        self.optimiser.set_learning_rate(self.rhythm.learning_rate_at(self.progress))
+        self.optimiser.learning_rate = self.rhythm.learning_rate_at(self.progress)
         loss, count = self._update()
         self.updates += count
         return Record(self.env_steps, self.updates, loss, window.finished, facts)
@@ -95,8 +95,7 @@ class Learner:
     def _minibatches(self) -> Iterator[Columns]:
         batch = max(1, self.rhythm.batch // self.rhythm.length)
         if self.rhythm.keep:
-            for _ in range(self.rhythm.updates):
-                yield self.store.draw(batch, self.generator)
+            yield from self.store.draws(self.rhythm.updates, batch, self.generator)
             return
         whole = not self.objective.estimator.has_critic
         for _ in range(self.objective.estimator.passes):

@@ -77,6 +77,7 @@ class Objective:
         estimator.check(method)
         self.method, self.teacher, self.student, self.views = method, teacher, student, views
         self.estimator, self.gamma, self.remedy, self.critic, self.device = estimator, gamma, remedy, critic, device
+        self._now = method
         self.values_task = Need.STUDENT_VALUE in method.needs
         self.memory: Tensor | None = None  # the student's [N, M] before the next window, and the teacher's
         self.teacher_memory: Tensor | None = None
@@ -102,8 +103,12 @@ class Objective:
         return columns_needed(self.method, self.estimator)
 
     @torch.no_grad()
-    def prepare(self, window: Window) -> tuple[Columns, dict[str, float]]:
-        """Columns ``[K, L, ...]`` of a window that follows the last one, and what was noticed in it."""
+    def prepare(self, window: Window, progress: float = 0.0) -> tuple[Columns, dict[str, float]]:
+        """Columns ``[K, L, ...]`` of a window that follows the last one, and what was noticed in it.
+
+        The reward's schedules are read at ``progress``.
+        """
+        self._now = self.method.at(progress)
         seen = self._seen(self.views.student(window.observation))
         columns = observation_columns("observation", seen)
         start = torch.as_tensor(window.start, device=self.device)
@@ -212,7 +217,7 @@ class Objective:
         total = np.zeros(window.valid.shape)
         for credit in self.method.credits:
             k, discount = len(targets), self.gamma * credit
-            rewards = pseudo_reward(self.method, steps, credit).cpu().double().numpy() * window.valid
+            rewards = pseudo_reward(self._now, steps, credit).cpu().double().numpy() * window.valid
             rewards = self.remedy.apply(rewards, window.terminated, window.valid, discount)
             if not self.estimator.has_critic:
                 total += discounted_sums(rewards, stop, discount)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from understudy.errors import ConfigurationError
 
 Columns = dict[str, Tensor]
+GATHERED = 16_384  # steps gathered in one call; more would only leave the cache
 
 
 class Store:
@@ -57,16 +60,23 @@ class Store:
                 self.columns[name] = grown
 
     def take(self, rows: Tensor) -> Columns:
-        """Windows by number, time first: ``[L, B, ...]``, the memory ``[B, M]``."""
-        picked = {name: column.index_select(0, rows) for name, column in self.columns.items()}
+        """Windows by number, time first: ``[L, B, ...]``, or ``[B, ...]`` if L is 1; the memory ``[B, M]``."""
+        return self._timed({name: column.index_select(0, rows) for name, column in self.columns.items()})
+
+    def _timed(self, picked: Columns) -> Columns:
         if self.length == 1:
-            return {k: v if k == "memory" else v.transpose(0, 1) for k, v in picked.items()}
+            return {k: v if k == "memory" else v.squeeze(1) for k, v in picked.items()}
         return {k: v if k == "memory" else v.transpose(0, 1).contiguous() for k, v in picked.items()}
 
-    def draw(self, batch: int, generator: torch.Generator) -> Columns:
-        """``batch`` windows at random, with replacement."""
-        rows = torch.randint(self.size, (batch,), generator=generator)
-        return self.take(rows.to(self.device))
+    def draws(self, count: int, batch: int, generator: torch.Generator) -> Iterator[Columns]:
+        """``count`` minibatches of ``batch`` windows at random, with replacement; several are gathered at once."""
+        together = max(1, min(count, GATHERED // (batch * self.length)))
+        for first in range(0, count, together):
+            number = min(together, count - first)
+            rows = torch.randint(self.size, (number * batch,), generator=generator).to(self.device)
+            picked = {name: column.index_select(0, rows).split(batch) for name, column in self.columns.items()}
+            for k in range(number):
+                yield self._timed({name: pieces[k] for name, pieces in picked.items()})
 
     def passes(self, batch: int, generator: torch.Generator) -> list[Tensor]:
         """One pass over all windows in random order, as numbers in pieces of about ``batch``."""

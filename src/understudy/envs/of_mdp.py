@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -33,7 +33,7 @@ class MDPSimulator:
         self._state = np.full(copies, mdp.states)
         self._length = np.zeros(copies, dtype=np.int64)
         self._playing = np.zeros(copies, dtype=bool)
-        self._key = np.zeros(copies, dtype=np.uint64)
+        self._key: np.ndarray = np.zeros(copies, dtype=np.uint64)
 
     def reset(self, seed: int | None = None) -> np.ndarray:
         self.plays += 1
@@ -99,22 +99,22 @@ class MDPSimulator:
         return (self._mix(rows) >> np.uint64(11)) * 2.0**-53
 
 
-class MDPEnv(gymnasium.Env[np.ndarray, int]):
+class MDPEnv(gymnasium.Env[np.ndarray, np.int64]):
     """One copy, for everything that expects Gymnasium; register it with ``kwargs={"mdp": mdp}``."""
-
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, mdp: MDP) -> None:
         self.mdp, self._chain = mdp, _Chain(mdp)
         self.observation_space, self.action_space = _spaces(mdp)
         self._state = np.array([mdp.states])
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
         self._state = self._chain.first(self.np_random.random(1))
         return self._chain.seen(self._state)[0], {"state": int(self._state[0])}
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         reward = float(self.mdp.rewards[self._state[0], action])
         self._state = self._chain.follow(self._state, np.array([action]), self.np_random.random(1))
         seen, ended = self._chain.seen(self._state)[0], bool(self._chain.ends[self._state[0]])

@@ -230,8 +230,7 @@ def _finished(
     closed = np.searchsorted(cuts, ends, side="right") - 1
     totals = segments[:, closed]
     segments[:, closed] = 0  # what is left goes on
-    running[:] = 0
-    np.add.at(running, (slice(None), owner), segments)
+    running[:] = [np.bincount(owner, row, copies) for row in segments]
     order = np.argsort(ends % steps, kind="stable")
     returns, lengths = totals[:, order]
     return Episodes(returns, lengths.astype(np.int64), terminated.T.ravel()[ends[order]])

@@ -142,6 +142,10 @@ class Categorical:
     def log_probs(self) -> Tensor:
         return F.log_softmax(self.flat, -1)
 
+    @property
+    def probs(self) -> Tensor:
+        return F.softmax(self.flat, -1)
+
     def log_prob(self, action: Tensor) -> Tensor:
         shape = torch.broadcast_shapes(action.shape, self.flat.shape[:-1])  # type: ignore[no-untyped-call]
         log_probs = self.log_probs.expand(*shape, -1)
@@ -204,13 +208,18 @@ class Gaussian:
 
     flat: Tensor
 
+    @cached_property
+    def _halves(self) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.flat.chunk(2, -1)
+        return mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+
     @property
     def mean(self) -> Tensor:
-        return self.flat[..., : self.flat.shape[-1] // 2]
+        return self._halves[0]
 
     @property
     def log_std(self) -> Tensor:
-        return self.flat[..., self.flat.shape[-1] // 2 :].clamp(LOG_STD_MIN, LOG_STD_MAX)
+        return self._halves[1]
 
     def log_prob(self, action: Tensor) -> Tensor:
         scaled = (action - self.mean) * torch.exp(-self.log_std)
@@ -233,7 +242,7 @@ class SquashedGaussian:
 
     flat: Tensor
 
-    @property
+    @cached_property
     def normal(self) -> Gaussian:
         return Gaussian(self.flat)
 

@@ -7,6 +7,8 @@ through sampled log-probabilities would be another gradient.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -21,12 +23,17 @@ from understudy.math.distributions import (
     _expectation,
 )
 
+HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+
 
 def cross_entropy(p: Distribution, q: Distribution) -> Tensor:
     """H(p‖q) = -E_{a~p} log q(a), in nats, ``[...]``."""
     _check(p, q)
     if isinstance(p, Categorical) and isinstance(q, Categorical):
-        return -_expectation(p.log_probs, q.log_probs)
+        # the clamp lets an action that both exclude cost 0 * (a large number) and not 0 * inf
+        return -(p.probs * q.log_probs.clamp(min=torch.finfo(q.flat.dtype).min)).sum(-1)
+    if isinstance(p, Gaussian) and isinstance(q, Gaussian):
+        return (0.5 * _spread(p, q) * torch.exp(-2 * q.log_std) + (q.log_std + HALF_LOG_TAU)).sum(-1)
     if isinstance(p, MultiCategorical) and isinstance(q, MultiCategorical):
         return torch.stack([cross_entropy(a, b) for a, b in zip(p.parts, q.parts, strict=True)]).sum(0)
     return p.entropy() + kl(p, q)
@@ -46,9 +53,12 @@ def kl(p: Distribution, q: Distribution) -> Tensor:
         return kl(p.normal, q.normal)  # tanh is one-to-one, and KL does not change under such maps
     assert isinstance(p, Gaussian)
     assert isinstance(q, Gaussian)
-    scale = torch.exp(2 * (p.log_std - q.log_std))
-    shift = ((p.mean - q.mean) * torch.exp(-q.log_std)).square()
-    return (0.5 * (scale + shift - 1) + q.log_std - p.log_std).sum(-1)
+    return (0.5 * _spread(p, q) * torch.exp(-2 * q.log_std) + (q.log_std - p.log_std - 0.5)).sum(-1)
+
+
+def _spread(p: Gaussian, q: Gaussian) -> Tensor:
+    """E_{a~p} (a - mean of q)^2."""
+    return torch.exp(2 * p.log_std) + (p.mean - q.mean).square()
 
 
 def _check(p: Distribution, q: Distribution) -> None:

@@ -71,6 +71,6 @@ class MDP:
 
 def _frozen(array: np.ndarray, dtype: type) -> np.ndarray:
     """A copy that nobody can write to: a frozen model whose arrays change would be no model."""
-    copy = np.array(array, dtype=dtype)
+    copy: np.ndarray = np.array(array, dtype=dtype)
     copy.flags.writeable = False
     return copy

@@ -1,0 +1,193 @@
+"""Plant faults, one at a time, in a copy of the project, and require the tests to notice each of them.
+
+    python scripts/planted_faults.py [NAME ...]
+
+Prints a table; exits with 1 if a fault survives, or if the copy without a fault does not pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("src", "tests", "scripts", "teachers", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``old`` occurs exactly once in ``file`` and becomes ``new``; ``tests`` must then fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+EXACT, SAMPLED, WINDOWS = (f"tests/proof/test_{name}.py" for name in ("surrogate", "sampled_update", "windows"))
+SUMS, DIVERGENCES = (f"tests/math/test_{name}.py" for name in ("sums", "divergences"))
+
+FAULTS = (
+    Fault(
+        "a sign flipped in Eq. 1",
+        "src/understudy/methods/surrogate.py",
+        "steps.expect(loss - score(steps, advantage.detach()))",
+        "steps.expect(loss + score(steps, advantage.detach()))",
+        (EXACT,),
+    ),
+    Fault(
+        "a swapped direction",
+        "src/understudy/methods/atoms.py",
+        '"forward-cross-entropy": lambda s: cross_entropy(s.teacher.policy, s.student.policy)',
+        '"forward-cross-entropy": lambda s: cross_entropy(s.student.policy, s.teacher.policy)',
+        (EXACT,),
+    ),
+    Fault(
+        "a divergence with its arguments swapped",
+        "src/understudy/math/divergences.py",
+        "return _expectation(p.log_probs, p.log_probs - q.log_probs)",
+        "return _expectation(q.log_probs, q.log_probs - p.log_probs)",
+        (DIVERGENCES,),
+    ),
+    Fault(
+        "a leaking teacher gradient",
+        "src/understudy/engines/objective.py",
+        "    @torch.no_grad()\n    def prepare(",
+        "    def prepare(",
+        (SAMPLED,),
+    ),
+    Fault(
+        "a leaking return",
+        "src/understudy/methods/surrogate.py",
+        "return rewards.detach()",
+        "return rewards",
+        (EXACT,),
+    ),
+    Fault(
+        "an unmasked autoreset row",
+        "src/understudy/envs/rollout.py",
+        "            self.valid[t] = outcome.valid\n",
+        "            pass\n",
+        (WINDOWS,),
+    ),
+    Fault(
+        "an autoreset row given as played",
+        "src/understudy/envs/of_vector.py",
+        "start=fake, valid=~fake",
+        "start=fake",
+        (WINDOWS,),
+    ),
+    Fault(
+        "a time limit taken for an end",
+        "src/understudy/engines/steps.py",
+        "        if beyond is not None and len(self.beyond_index):\n",
+        "        if False:\n",
+        (SAMPLED,),
+    ),
+    Fault(
+        "a return that runs on into the next episode",
+        "src/understudy/math/sums.py",
+        "carry = x[t] + discount * np.where(stop[t], tails[t], carry)",
+        "carry = x[t] + discount * carry",
+        (SUMS,),
+    ),
+    Fault(
+        "a normaliser of observations applied twice",
+        "src/understudy/policies/sb3_observation.py",
+        "else self.normaliser(x)",
+        "else self.normaliser(self.normaliser(x))",
+        ("tests/policies/test_sb3_vecnormalize.py",),
+    ),
+    Fault(
+        "a mean divided by twice the steps",
+        "src/understudy/engines/steps.py",
+        "return x.mean() if self.valid is None",
+        "return x.mean() / 2 if self.valid is None",
+        (SAMPLED,),
+    ),
+    Fault(
+        "a discount applied twice to the next state",
+        "src/understudy/engines/steps.py",
+        "return self.gamma * after * self.valid",
+        "return self.gamma**2 * after * self.valid",
+        (SAMPLED,),
+    ),
+)
+
+
+def copy_of_the_project(where: Path) -> Path:
+    """What these tests read."""
+    copy = where / "project"
+    copy.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        elif source.exists():
+            shutil.copy2(source, copy / name)
+    return copy
+
+
+def passes(copy: Path, tests: tuple[str, ...]) -> bool:
+    """Whether the tests pass against the copy's own package, whichever is installed."""
+    settings = {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=copy, env={**os.environ, **settings}, capture_output=True, text=True)
+    if done.returncode not in (0, 1):  # neither passed nor failed: the tests could not be run at all
+        raise SystemExit(f"{' '.join(command)} could not run:\n{done.stdout}\n{done.stderr}")
+    return done.returncode == 0
+
+
+def noticed(copy: Path, fault: Fault) -> bool:
+    """Plant, test, and mend again."""
+    file = copy / fault.file
+    sound = file.read_text(encoding="utf-8")
+    if sound.count(fault.old) != 1:
+        raise SystemExit(
+            f"{fault.name}: {fault.file} must hold {fault.old!r} exactly once, has {sound.count(fault.old)}"
+        )
+    file.write_text(sound.replace(fault.old, fault.new), encoding="utf-8")
+    try:
+        return not passes(copy, fault.tests)
+    finally:
+        file.write_text(sound, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="faults to plant, by a part of their names; default: all"
+    )
+    names = parser.parse_args(arguments).names
+    chosen = [fault for fault in FAULTS if not names or any(name in fault.name for name in names)]
+    if not chosen:
+        parser.error(f"no fault is named {' or '.join(names)}; there are: {', '.join(f.name for f in FAULTS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_of_the_project(Path(folder))
+        tests = tuple(sorted({test for fault in chosen for test in fault.tests}))
+        if not passes(copy, tests):
+            print(f"without a fault these tests must pass, and do not: {' '.join(tests)}")
+            return 1
+        print(f"{'no fault':45s} passes")
+        survived = 0
+        for fault in chosen:
+            began = time.perf_counter()
+            red = noticed(copy, fault)
+            survived += not red
+            print(
+                f"{fault.name:45s} {'noticed' if red else 'SURVIVED'}  {time.perf_counter() - began:5.1f} s", flush=True
+            )
+    print(f"{len(chosen) - survived} of {len(chosen)} planted faults were noticed")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

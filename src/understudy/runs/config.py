@@ -1,0 +1,298 @@
+"""The configuration of a distillation: plain data, checked when it is made, to and from TOML.
+
+Nothing heavy is imported here: the command line's help reads these fields.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from understudy.errors import ConfigurationError, UnderstudyError, nearest
+from understudy.methods import (
+    Method,
+    lookup,
+    parse_control,
+    with_control,
+    with_divergence,
+    with_expected_reward,
+    with_weights,
+)
+from understudy.methods.schedule import parse
+from understudy.policies import spec
+from understudy.runs.fields import build, fields_of, option, plain, problems, refuse, settle, toml_text
+
+FINAL_SEED = 1_000_000
+"""Episodes of final figures are seeded from here on, far from any that training or stopping uses."""
+
+GROUPS = {
+    "": "what is distilled",
+    "teacher": "how the teacher is read",
+    "environment": "where the policies act",
+    "views": "what each side sees",
+    "method": "Eq. 1",
+    "estimator": "how the update of rows with a reward term is estimated",
+    "optimisation": "step sizes and amounts; chosen by the kind of action space unless given",
+    "stop": "when it is enough",
+    "machine": "where it runs and what is shown",
+}
+
+
+def parse_remedy(text: str) -> tuple[str, float]:
+    """``("none" | "absorbing", 1.0)`` or ``("credit", c)``: the remedy of the termination trap and its credit."""
+    kind, _, number = text.partition(":")
+    if kind in ("none", "absorbing") and not number:
+        return kind, 1.0
+    try:
+        credit = float(number)
+    except ValueError:
+        credit = math.nan
+    if kind == "credit" and 0 <= credit <= 1:
+        return kind, credit
+    raise ConfigurationError(
+        f"remedy is none, absorbing or credit:C with C in [0, 1], got {text!r}."
+        f"{nearest(kind, ('none', 'absorbing', 'credit'))}"
+    )
+
+
+def parse_env_args(text: str) -> dict[str, Any]:
+    """The environment's keyword arguments from a JSON object."""
+    try:
+        found = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"env_args must be a JSON object, got {text!r} ({error})") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f'env_args must be a JSON object such as {{"gravity": -5}}, got {text!r}')
+    return found
+
+
+def parse_device(text: str) -> tuple[str, int]:
+    """The kind of device and its number; whether it is there shows when it is used."""
+    kind, _, number = text.partition(":")
+    if kind in ("cpu", "cuda", "mps") and (not number or number.isdigit()) and not text.endswith(":"):
+        return kind, int(number or 0)
+    raise ConfigurationError(f"device is cpu, cuda, cuda:N or mps, got {text!r}")
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Everything that decides a distillation. In a file a key is the option's name, with underscores."""
+
+    teacher: str = option("Agent to distil: a zip, a model file, a run folder or SCHEME:PATH.", positional=True)
+    env: str = option("Environment: a Gymnasium id, envpool:ID or module:function.")
+    student: str = option(
+        "Student: linear, mlp:64,64[:silu][:layernorm], cnn:nature, cnn:small, gru:64, lstm:64.",
+        "mlp:64,64",
+        read=spec.parse,
+    )
+    method: str | None = option(
+        "Row of `understudy methods`, or FILE.toml[:NAME]. Default: what suits the teacher.", None, read=lookup
+    )
+    seed: int = option("Seed of everything random.", 0, within="[0, inf)")
+    out: str | None = option("Run folder. Default: runs/TEACHER-ENV-STUDENT-sSEED.", None)
+
+    vecnormalize: str | None = option(
+        "VecNormalize statistics. Default: vecnormalize.pkl beside the teacher.", None, "teacher"
+    )
+    trust: bool = option("Let SB3 load classes of its own from the file, which can run any code.", False, "teacher")
+    teacher_temperature: float | None = option(
+        "Divide the teacher's logits (or scale its deviation) by this; a Q-network's softmax temperature.",
+        None,
+        "teacher",
+        "(0, inf)",
+    )
+    teacher_std: float | None = option(
+        "Standard deviation given to a deterministic continuous teacher.", None, "teacher", "(0, inf)"
+    )
+
+    copies: int = option("Environments stepped side by side.", 8, "environment", "[1, inf)")
+    vector: Literal["sync", "async"] = option(
+        "Step the copies in this process, or in one process each.", "sync", "environment"
+    )
+    wrap: tuple[str, ...] = option(
+        "Environment wrapper: a name or module:function; repeat for more.", (), "environment"
+    )
+    env_args: str = option(
+        "Keyword arguments of the environment, a JSON object.", "", "environment", read=parse_env_args
+    )
+
+    student_view: str = option("What the student sees of the observation; empty: all.", "", "views")
+    teacher_view: str = option("What the teacher sees.", "", "views")
+    critic_view: str = option("What the estimator's critic sees.", "", "views")
+
+    control: str | None = option(
+        "Who acts instead of the row's own: teacher, student, uniform, mixture:BETA.",
+        None,
+        "method",
+        read=parse_control,
+    )
+    divergence: Literal["auto", "cross-entropy", "kl"] = option("Form of the row's cross-entropies.", "auto", "method")
+    expected_reward: bool = option(
+        "Take reward parts one step later in expectation over the next action.", False, "method"
+    )
+    loss_weight: str = option(
+        "Weight of the loss term: a number or SHAPE:START:END[:UNTIL].", "1", "method", read=parse
+    )
+    task_weight: str = option("Weight of the task reward in +r rows; likewise.", "1", "method", read=parse)
+    remedy: str = option(
+        "Against the termination trap: none, absorbing, credit:C.", "none", "method", read=parse_remedy
+    )
+
+    estimator: Literal["auto", "returns", "gae", "ppo"] = option(
+        "Plain returns, a critic with GAE, or PPO's clipping.", "auto", "estimator"
+    )
+    gamma: float | None = option("Discount. Default: the teacher's own, else 0.99.", None, "estimator", "(0, 1]")
+    gae_lambda: float = option("GAE's lambda.", 0.95, "estimator", "[0, 1]")
+    clip: float = option("PPO's clipping range.", 0.2, "estimator", "(0, 1)")
+    epochs: int = option("PPO's passes over each batch.", 10, "estimator", "[1, inf)")
+
+    learning_rate: float | None = option("Adam's step size.", None, "optimisation", "(0, inf)")
+    batch_size: int | None = option("Steps in a minibatch.", None, "optimisation", "[1, inf)")
+    collect: int | None = option("Environment steps between updates.", None, "optimisation", "[1, inf)")
+    updates: int | None = option("Updates after each collection.", None, "optimisation", "[1, inf)")
+    store: int = option("Steps that the aggregating store holds.", 1_000_000, "optimisation", "[1, inf)")
+
+    target: float = option("Stop when this fraction of the teacher's return is held.", 0.95, "stop", "(0, inf)")
+    steps: int | None = option("Budget of environment steps.", None, "stop", "[1, inf)")
+    evaluation_episodes: int = option("Episodes of an evaluation during training.", 20, "stop", "[2, inf)")
+    final_episodes: int = option("Episodes of the final figures.", 100, "stop", "[2, inf)")
+
+    device: str = option("cpu, cuda or cuda:N.", "cpu", "machine", read=parse_device)
+    precision: Literal["float32", "bfloat16"] = option("Arithmetic of the networks.", "float32", "machine")
+    compile: bool = option("Use torch.compile.", False, "machine")
+    threads: int = option("Threads that PyTorch may use.", 1, "machine", "[1, inf)")
+    tensorboard: bool = option("Write TensorBoard events into the run folder too.", False, "machine")
+    quiet: bool = option("Show no progress.", False, "machine")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        refuse(self._disagreements())
+
+    def _disagreements(self) -> list[str]:
+        """Options that each are fine but do not go together; the default row is checked once it is chosen."""
+        try:
+            if self.method is not None:
+                self.row()
+        except UnderstudyError as error:
+            return [str(error)]
+        return []
+
+    def row(self, default: str | None = None, auto: str = "cross-entropy") -> Method:
+        """The method's row with every option applied to it.
+
+        ``default`` names the row where no method is given, ``auto`` the form that ``divergence = "auto"`` stands for.
+        """
+        name = self.method or default
+        if name is None:
+            raise ConfigurationError("no method is given, and no default was chosen")
+        method = lookup(name)
+        if self.control is not None:
+            method = with_control(method, parse_control(self.control))
+        method = with_divergence(method, auto if self.divergence == "auto" else self.divergence)
+        if self.expected_reward:
+            method = with_expected_reward(method)
+        method = with_weights(method, parse(self.loss_weight), parse(self.task_weight))
+        kind, credit = parse_remedy(self.remedy)
+        return with_credit(method, credit) if kind == "credit" else method
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], where: str = "") -> DistillConfig:
+        """From keys and values; unknown and missing keys are problems like any other, and all are reported."""
+        return build(cls, values, where)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, **overrides: Any) -> DistillConfig:
+        """From a file; ``overrides`` win."""
+        return cls.of(read_toml(path) | overrides, str(path))
+
+    def to_toml(self) -> str:
+        """Every value that is not None, under the headings of the help."""
+        lines: list[str] = []
+        for group, title in GROUPS.items():
+            lines += ["", f"# {group or title}"]
+            for name, entry in fields_of(DistillConfig).items():
+                if entry.metadata["group"] == group and getattr(self, name) is not None:
+                    lines.append(f"{name} = {toml_text(getattr(self, name))}")
+        return "\n".join(lines[1:]) + "\n"
+
+
+EVALUATE_GROUPS = {
+    "": "what is played",
+    "teacher": GROUPS["teacher"],
+    "environment": GROUPS["environment"],
+    "machine": GROUPS["machine"],
+}
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Everything that decides an evaluation."""
+
+    path: str = option("Agent, run folder or student folder: whatever `distill` takes as a teacher.", positional=True)
+    env: str = option("Environment: a Gymnasium id, envpool:ID or module:function.")
+    episodes: int = option("Episodes to play.", 100, within="[1, inf)")
+    seed: int = option(
+        "Seed of the first episode; the others follow. Default: those of a run's final figures.",
+        FINAL_SEED,
+        within="[0, inf)",
+    )
+    stochastic: bool = option("Sample actions; without it the most probable or mean one is taken.", False)
+    json: bool = option("Print one JSON object.", False)
+
+    vecnormalize: str | None = option(
+        "VecNormalize statistics. Default: vecnormalize.pkl beside the agent.", None, "teacher"
+    )
+    trust: bool = option("Let SB3 load classes of its own from the file, which can run any code.", False, "teacher")
+    teacher_temperature: float | None = option(
+        "As for distill; matters with --stochastic.", None, "teacher", "(0, inf)"
+    )
+    teacher_std: float | None = option("As for distill; matters with --stochastic.", None, "teacher", "(0, inf)")
+
+    copies: int = option("Environments stepped side by side.", 20, "environment", "[1, inf)")
+    vector: Literal["sync", "async"] = option(
+        "Step the copies in this process, or in one process each.", "sync", "environment"
+    )
+    wrap: tuple[str, ...] = option(
+        "Environment wrapper: a name or module:function; repeat for more.", (), "environment"
+    )
+    env_args: str = option(
+        "Keyword arguments of the environment, a JSON object.", "", "environment", read=parse_env_args
+    )
+    view: str = option("What the agent sees of the observation; a student brings its own.", "", "environment")
+
+    device: str = option("cpu, cuda or cuda:N.", "cpu", "machine", read=parse_device)
+    threads: int = option("Threads that PyTorch may use.", 1, "machine", "[1, inf)")
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> EvaluateConfig:
+        """From keys and values; all problems are reported at once."""
+        return build(cls, values)
+
+
+def with_credit(method: Method, credit: float) -> Method:
+    """The row with this credit on every reward part but the task reward: a small one defuses the termination trap."""
+    parts = tuple(p if p.atom == "task-reward" else replace(p, credit=credit * p.credit) for p in method.reward)
+    return replace(method, reward=parts)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A file's keys and values, each checked; required ones may be missing."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"no such configuration file: {path}") from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    values = {name: plain(DistillConfig, name, value) for name, value in values.items()}
+    refuse(problems(DistillConfig, values), str(path))
+    return values

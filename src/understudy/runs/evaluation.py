@@ -1,0 +1,166 @@
+"""Episodes of one policy on fixed seeds, and what they come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from understudy.engines.actor import PolicyActor
+from understudy.envs.actions import ActionMap
+from understudy.envs.of_gym import make
+from understudy.envs.play import play
+from understudy.envs.rollout import Episodes
+from understudy.envs.simulator import Simulator
+from understudy.envs.views import View, parse_view
+from understudy.envs.wrappers import check_spaces, infer_wrappers
+from understudy.math.statistics import Interval, bootstrap_interval, worst_mean
+from understudy.policies.policy import Policy
+from understudy.policies.teachers import open_teacher
+from understudy.runs.config import EvaluateConfig, parse_env_args
+from understudy.runs.device import available
+from understudy.runs.files import json_text
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Undiscounted returns and lengths of whole episodes.
+
+    ``std_return``: of the episodes, not of their mean. ``interval``: of the mean, 95 % by the bootstrap.
+    ``terminated``: the share of episodes that ended otherwise than by a time limit. ``returns``: in seed order.
+    """
+
+    mean_return: float
+    std_return: float
+    episodes: int
+    mean_length: float
+    interval: Interval
+    median_return: float
+    min_return: float
+    max_return: float
+    worst_5_percent: float
+    terminated: float
+    seconds: float
+    policy: str
+    parameters: int
+    env: str
+    wrappers: tuple[str, ...]
+    seed: int
+    deterministic: bool
+    returns: tuple[float, ...]
+
+    def to_json(self) -> str:
+        """One object, on one line."""
+        return json_text(asdict(self), indent=None)
+
+    def summary(self) -> str:
+        """Three lines for people."""
+        low, high = self.interval
+        how = "deterministic" if self.deterministic else "sampled"
+        return (
+            f"{self.policy} ({self.parameters:,} parameters) on {self.env}, {how} actions\n"
+            f"Return   {self.mean_return:.2f} ± {self.std_return:.2f} over {self.episodes} episodes; mean within "
+            f"[{low:.2f}, {high:.2f}]; median {self.median_return:.2f}, worst 5 % {self.worst_5_percent:.2f}, "
+            f"from {self.min_return:.2f} to {self.max_return:.2f}\n"
+            f"Length   {self.mean_length:.1f} steps, {self.terminated:.0%} ended by termination; "
+            f"{self.seconds:.1f} s"
+        )
+
+
+def evaluate(config: EvaluateConfig, *, policy: Any = None, env: Any = None, note: Note | None = None) -> Evaluation:
+    """Play as ``config`` says. ``policy`` and ``env`` may be objects, which then stand for the names in it."""
+    torch.set_num_threads(config.threads)
+    available(config.device)
+    note = note or (lambda text: None)
+    simulator, acting, view, wrappers = _prepare(config, policy, env, note)
+    try:
+        actions = ActionMap(acting.family, simulator.action_space)
+        generator = np.random.default_rng([config.seed, 1]) if config.stochastic else None
+        actor = PolicyActor(acting, view, generator, config.device)
+        began = time.perf_counter()
+        episodes = play(simulator, actions, actor, range(config.seed, config.seed + config.episodes))
+        seconds = time.perf_counter() - began
+    finally:
+        simulator.close()
+    return _evaluation(config, acting, wrappers, episodes, seconds)
+
+
+def _prepare(
+    config: EvaluateConfig, policy: Any, env: Any, note: Note
+) -> tuple[Simulator, Policy, View, tuple[str, ...]]:
+    """The environment in the wrappers that the policy needs, and the policy; a misfit is an error."""
+
+    def made(wrappers: tuple[str, ...]) -> Simulator:
+        return make(
+            config.env if env is None else env,
+            min(config.copies, config.episodes),
+            asynchronous=config.vector == "async",
+            wrappers=wrappers,
+            env_kwargs=parse_env_args(config.env_args),
+        )
+
+    simulator, wrappers = made(config.wrap), config.wrap
+    try:
+        acting = _open(config, policy, simulator, parse_view(config.view))
+        facts = getattr(acting, "facts", {})
+        view = parse_view(config.view or facts.get("view", ""))
+        needed = wrappers or tuple(facts.get("wrappers", ()))
+        if not facts:
+            seen = view.space(simulator.observation_space)
+            more, why = infer_wrappers(acting.observation_space, seen, simulator.max_episode_steps)
+            needed += more
+            if why:
+                note(why)
+        if needed != wrappers:
+            simulator.close()
+            simulator, wrappers = made(needed), needed
+        seen = view.space(simulator.observation_space)
+        check_spaces(acting.observation_space, acting.action_space, seen, simulator.action_space)
+    except BaseException:
+        simulator.close()
+        raise
+    return simulator, acting.to(config.device), view, wrappers
+
+
+def _open(config: EvaluateConfig, policy: Any, simulator: Simulator, view: View) -> Policy:
+    return open_teacher(
+        config.path if policy is None else policy,
+        observation_space=view.space(simulator.observation_space),
+        action_space=simulator.action_space,
+        vecnormalize=config.vecnormalize,
+        trust=config.trust,
+        temperature=config.teacher_temperature,
+        std=config.teacher_std,
+    )
+
+
+def _evaluation(
+    config: EvaluateConfig, policy: Policy, wrappers: tuple[str, ...], episodes: Episodes, seconds: float
+) -> Evaluation:
+    returns = episodes.returns
+    return Evaluation(
+        mean_return=float(returns.mean()),
+        std_return=float(returns.std()),
+        episodes=len(returns),
+        mean_length=float(episodes.lengths.mean()),
+        interval=bootstrap_interval(returns, np.random.default_rng(0)),
+        median_return=float(np.median(returns)),
+        min_return=float(returns.min()),
+        max_return=float(returns.max()),
+        worst_5_percent=worst_mean(returns),
+        terminated=float(episodes.terminated.mean()),
+        seconds=seconds,
+        policy=policy.description,
+        parameters=policy.parameter_count,
+        env=config.env,
+        wrappers=wrappers,
+        seed=config.seed,
+        deterministic=not config.stochastic,
+        returns=tuple(float(x) for x in returns),
+    )

@@ -1,0 +1,234 @@
+"""One distillation from its configuration to its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from understudy.engines.actor import PolicyActor, UniformActor
+from understudy.engines.learner import Learner, Record
+from understudy.envs.actions import ActionMap
+from understudy.envs.of_gym import make
+from understudy.envs.play import play
+from understudy.envs.rollout import Episodes
+from understudy.errors import ConfigurationError
+from understudy.math.statistics import bootstrap_interval, recovered, worst_mean
+from understudy.policies.student_file import save_student
+from understudy.runs.assemble import Assembly, assemble
+from understudy.runs.config import DistillConfig
+from understudy.runs.console import Console, open_console
+from understudy.runs.folder import RunFolder
+from understudy.runs.judge import Judge, Play, Verdict, final_seeds
+from understudy.runs.result import Result
+
+
+def distill(
+    config: DistillConfig, *, teacher: Any = None, env: Any = None, console: Console | None = None
+) -> Result:
+    """Distil as ``config`` says. ``teacher`` and ``env`` may be objects, which then stand for the names in it."""
+    began = time.perf_counter()
+    torch.set_num_threads(config.threads)
+    console = open_console(config.quiet) if console is None else console
+    parts = assemble(config, teacher, env, console)
+    folder = RunFolder.create(config)
+    try:
+        with console:
+            result = _Run(config, parts, folder, console, began).go()
+    finally:
+        parts.close()
+        folder.close()
+    return result
+
+
+class _Run:
+    """The state of one run: who plays, what was best, and how long each part took."""
+
+    def __init__(
+        self, config: DistillConfig, parts: Assembly, folder: RunFolder, console: Console, began: float
+    ) -> None:
+        self.config, self.parts, self.folder, self.console, self.began = config, parts, folder, console, began
+        self.learner: Learner = parts.learner
+        self.bench = make(parts.env, self._bench_copies(), wrappers=parts.wrappers, env_kwargs=parts.env_kwargs)
+        self.training_seconds = self.training_cpu = 0.0
+        self.evaluation_seconds = 0.0
+        self.best: tuple[float, dict[str, torch.Tensor]] | None = None
+
+    def _bench_copies(self) -> int:
+        return min(max(self.config.evaluation_episodes, 20), 25)
+
+    def go(self) -> Result:
+        """Train until the judge is content or the budget is spent; then measure, save and tell."""
+        parts, config = self.parts, self.config
+        judge = self._judge()
+        parts.learner.student.train()
+        self.console.begin(parts.budget, f"{parts.method.name}: {parts.teacher.description} -> {config.student}")
+        because = "the budget of environment steps is spent"
+        while self.learner.env_steps < parts.budget:
+            self._train(self.learner)
+            if judge.due(self._spent()) and self.learner.updates:
+                verdict = self._evaluate(judge)
+                if verdict.enough:
+                    because = verdict.because
+                    break
+        else:
+            self._restore_best()
+        return self._finish(judge, because)
+
+    def _judge(self) -> Judge:
+        began = time.perf_counter()
+        random = UniformActor(ActionMap(self.parts.student.family, self.bench.action_space), np.random.default_rng(7))
+        judge = Judge(
+            self._player(self.parts.teacher_actor()),
+            lambda seeds: play(self.bench, self.parts.actions, random, seeds),
+            episodes=self.config.evaluation_episodes,
+            target=self.config.target,
+            seed=self.config.seed,
+        )
+        self.evaluation_seconds += time.perf_counter() - began
+        return judge
+
+    def _player(self, actor: Any) -> Play:
+        def played(seeds: Sequence[int]) -> Episodes:
+            return play(self.bench, self.parts.actions, actor, seeds)
+
+        return played
+
+    def _train(self, learner: Learner) -> Record:
+        wall, cpu = time.perf_counter(), time.process_time()
+        record = learner.step()
+        self.training_seconds += time.perf_counter() - wall
+        self.training_cpu += time.process_time() - cpu
+        self.folder.append({"kind": "train", **_metrics(record)})
+        self.console.progress(record.env_steps)
+        return record
+
+    def _spent(self) -> float:
+        """What training has cost, in environment steps: an update counts as several."""
+        return self.learner.env_steps + UPDATE_COST * self.learner.updates
+
+    def _student_play(self) -> Play:
+        return self._player(PolicyActor(self.parts.student, self.parts.views.student, None, self.config.device))
+
+    def _evaluate(self, judge: Judge) -> Verdict:
+        began = time.perf_counter()
+        self.learner.optimiser.swap()
+        verdict = judge.judge(self._student_play(), self._spent())
+        mean = float(verdict.student.returns.mean())
+        if self.best is None or mean > self.best[0]:
+            self.best = mean, {k: v.detach().clone() for k, v in self.parts.student.state_dict().items()}
+        if not verdict.enough:
+            self.learner.optimiser.swap()
+        self.evaluation_seconds += time.perf_counter() - began
+        point = None if verdict.recovered is None else verdict.recovered.point
+        self.folder.append(
+            {
+                "kind": "evaluation",
+                "env_steps": self.learner.env_steps,
+                "updates": self.learner.updates,
+                "student_return": mean,
+                "student_length": float(verdict.student.lengths.mean()),
+                "teacher_return": float(verdict.teacher.returns.mean()),
+                "recovered": point,
+                "recovered_interval": None if verdict.recovered is None else verdict.recovered.interval,
+            }
+        )
+        self.console.evaluated(self.learner.env_steps, mean, point)
+        return verdict
+
+    def _restore_best(self) -> None:
+        """At the budget's end the best student that was evaluated is kept, or else the average of the last."""
+        if self.best is not None:
+            self.parts.student.load_state_dict(self.best[1])
+        else:
+            self.learner.optimiser.swap()
+
+    def _finish(self, judge: Judge, because: str) -> Result:
+        began = time.perf_counter()
+        self.parts.student.eval()
+        seeds = final_seeds(self.config.final_episodes)
+        teacher = self._player(self.parts.teacher_actor())(seeds)
+        student = self._student_play()(seeds)
+        random = judge.play_random(seeds)
+        self.evaluation_seconds += time.perf_counter() - began
+        self._save()
+        result = self._result(teacher, student, random, because)
+        self.folder.finish(result)
+        return result
+
+    def _save(self) -> None:
+        parts = self.parts
+        if parts.critic_value is not None:
+            parts.student.value_network = parts.critic_value()
+        save_student(
+            parts.student,
+            self.folder.student,
+            env=self.config.env,
+            wrappers=list(parts.wrappers),
+            view=self.config.student_view,
+            gamma=parts.gamma,
+            teacher=parts.teacher.description,
+            method=parts.method.name,
+        )
+
+    def _result(self, teacher: Episodes, student: Episodes, random: Episodes, because: str) -> Result:
+        generator = np.random.default_rng(0)
+        gain = recovered(student.returns, teacher.returns, random.returns, generator)
+        intervals = {
+            f"{name}_interval": bootstrap_interval(episodes.returns, generator)
+            for name, episodes in (("teacher", teacher), ("student", student), ("random", random))
+        }
+        config, parts = self.config, self.parts
+        return Result(
+            teacher_return=float(teacher.returns.mean()),
+            random_return=float(random.returns.mean()),
+            student_return=float(student.returns.mean()),
+            recovered=None if gain is None else gain.point,
+            recovered_interval=None if gain is None else gain.interval,
+            env_steps=self.learner.env_steps,
+            updates=self.learner.updates,
+            seconds=self.training_seconds,
+            teacher_parameters=parts.teacher.parameter_count,
+            student_parameters=parts.student.parameter_count,
+            stopped_because=because,
+            teacher_worst_5_percent=worst_mean(teacher.returns),
+            student_worst_5_percent=worst_mean(student.returns),
+            teacher_length=float(teacher.lengths.mean()),
+            student_length=float(student.lengths.mean()),
+            random_length=float(random.lengths.mean()),
+            episodes=len(teacher.returns),
+            evaluation_seconds=self.evaluation_seconds,
+            total_seconds=time.perf_counter() - self.began,
+            cpu_seconds=self.training_cpu,
+            target=config.target,
+            method=parts.title,
+            teacher=config.teacher,
+            student=config.student,
+            env=config.env,
+            seed=config.seed,
+            path=str(self.folder.path),
+            termination_trap=parts.trap_sprung(float(student.lengths.mean()), float(teacher.lengths.mean())),
+            warnings=tuple(parts.warnings),
+            **intervals,
+        )
+
+
+UPDATE_COST = 8  # environment steps that one update costs; measured between 5 (MuJoCo) and 30 (CartPole)
+
+
+def _metrics(record: Record) -> dict[str, Any]:
+    finished = record.finished
+    facts = {"env_steps": record.env_steps, "updates": record.updates, "loss": record.loss, **record.facts}
+    if len(finished.returns):
+        facts |= {
+            "episode_return": float(finished.returns.mean()),
+            "episode_length": float(finished.lengths.mean()),
+        }
+    return facts
+
+
+__all__ = ["ConfigurationError", "distill", "replace"]

@@ -1,0 +1,121 @@
+"""A run folder: the only interface between a run and whatever comes after it.
+
+config.toml, provenance.json, metrics.jsonl, student/, checkpoints/, result.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from understudy.errors import RunError
+from understudy.runs.config import DistillConfig
+from understudy.runs.files import json_text, write_whole
+from understudy.runs.provenance import provenance
+from understudy.runs.result import Result
+
+
+def default_name(config: DistillConfig) -> str:
+    """``TEACHER-ENV-STUDENT-sSEED``, in letters that every file system takes."""
+    path = config.teacher if Path(config.teacher).exists() else config.teacher.partition(":")[2] or config.teacher
+    stem = Path(path).stem if Path(path).suffix else Path(path).name
+    words = [stem, *([] if config.env in stem else [config.env]), config.student, f"s{config.seed}"]
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(words)).strip("-.")
+
+
+class RunFolder:
+    """Paths of a run and what writes them; a run that exists is never written over."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._metrics: TextIO | None = None
+
+    @classmethod
+    def create(cls, config: DistillConfig) -> RunFolder:
+        """A new folder for ``config``: ``config.out``, or the first free one of runs/NAME, runs/NAME-2, ..."""
+        path = Path(config.out) if config.out else _free(Path("runs") / default_name(config))
+        if path.is_file():
+            raise RunError(f"{path} is a file; choose another folder with --out")
+        if path.is_dir() and any(path.iterdir()):
+            raise RunError(f"{path} exists and is not empty; choose another --out, or remove it")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot create {path}: {error.strerror}. Choose another --out") from None
+        folder = cls(path)
+        write_whole(folder.config_path, config.to_toml())
+        write_whole(folder.path / "provenance.json", json_text(provenance(config)))
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing one."""
+        folder = cls(path)
+        if not folder.config_path.is_file():
+            raise RunError(f"{path} is no run folder: it has no config.toml")
+        return folder
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result_path(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def student(self) -> Path:
+        return self.path / "student"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def config(self) -> DistillConfig:
+        return DistillConfig.from_toml(self.config_path)
+
+    @property
+    def result(self) -> Result:
+        """RunError where the run has not finished."""
+        if not self.result_path.is_file():
+            raise RunError(f"{self.path} has no result.json: the run has not finished")
+        return Result.from_json(self.result_path.read_text(encoding="utf-8"))
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """One line of metrics.jsonl, at once on disk."""
+        if self._metrics is None:
+            self._metrics = self.metrics_path.open("a", encoding="utf-8")
+        self._metrics.write(json_text(record, indent=None))
+        self._metrics.flush()
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line that a kill cut short is left out."""
+        if not self.metrics_path.is_file():
+            return []
+        lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def finish(self, result: Result) -> None:
+        """Write result.json, the sign that a run is whole."""
+        self.close()
+        write_whole(self.result_path, result.to_json())
+
+    def close(self) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
+
+def _free(path: Path) -> Path:
+    number, found = 2, path
+    while found.exists():
+        found, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return found

@@ -1,0 +1,86 @@
+"""How good the student is now, and whether that is enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from understudy.envs.rollout import Episodes
+from understudy.math.statistics import Recovered, recovered
+from understudy.runs.config import FINAL_SEED
+
+STOPPING_SEED = 10_000_000
+Play = Callable[[Sequence[int]], Episodes]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One evaluation. ``enough``: whether training may stop, and ``because`` of what."""
+
+    student: Episodes
+    teacher: Episodes
+    recovered: Recovered | None
+    enough: bool = False
+    because: str = ""
+
+
+class Judge:
+    """Compares student and teacher on the same seeds, by METHODS' rule.
+
+    Training stops when the 95 % interval of the recovered fraction lies above the target, or when its point estimate
+    does in two evaluations running. Two sets of seeds take turns, so that the second confirms the first; the teacher
+    plays each set once. Evaluations are spaced by what they cost in environment steps against what training cost
+    since, never by the clock.
+    """
+
+    def __init__(self, teacher: Play, random: Play, *, episodes: int, target: float, seed: int) -> None:
+        self.target, self.generator = target, np.random.default_rng([seed, 2])
+        first = STOPPING_SEED + 1_000 * seed
+        self.sets = [range(first + k * episodes, first + (k + 1) * episodes) for k in range(2)]
+        self.play_teacher, self.play_random = teacher, random
+        self.random = random(self.sets[0])
+        self.teachers: dict[int, Episodes] = {}
+        self.turn, self.passed, self.cost = 0, False, 0.0
+        self.seconds = 0.0
+        self.spent = 0.0
+        self.teacher_episodes(0)
+
+    def teacher_episodes(self, turn: int) -> Episodes:
+        """The teacher on one of the two sets, played when first asked for."""
+        if turn not in self.teachers:
+            self.teachers[turn] = self.play_teacher(self.sets[turn])
+            self.cost = float(self.teachers[turn].lengths.sum())
+        return self.teachers[turn]
+
+    def due(self, spent: float) -> bool:
+        """Whether training has cost as much as the next evaluation will; both in environment steps."""
+        return spent - self.spent >= self.cost
+
+    def judge(self, student: Play, spent: float) -> Verdict:
+        """Play the student on the next set of seeds."""
+        began = time.perf_counter()
+        teacher = self.teacher_episodes(self.turn)
+        episodes = student(self.sets[self.turn])
+        gain = recovered(episodes.returns, teacher.returns, self.random.returns, self.generator, resamples=2_000)
+        enough, because = self._enough(gain)
+        self.turn = 1 - self.turn
+        self.spent, self.cost = spent, float(episodes.lengths.sum())
+        self.seconds += time.perf_counter() - began
+        return Verdict(episodes, teacher, gain, enough, because)
+
+    def _enough(self, gain: Recovered | None) -> tuple[bool, str]:
+        if gain is None:
+            return False, ""
+        if gain.interval[0] >= self.target:
+            return True, f"the interval of the recovered fraction lies above {self.target:.0%}"
+        again = self.passed and gain.point >= self.target
+        self.passed = gain.point >= self.target
+        return again, f"the recovered fraction was {self.target:.0%} or more twice running" if again else ""
+
+
+def final_seeds(episodes: int) -> range:
+    """Seeds of the final figures, the same for every run; never used for stopping."""
+    return range(FINAL_SEED, FINAL_SEED + episodes)

@@ -1,0 +1,132 @@
+"""What a distillation came to: the figures of result.json, and five lines for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from understudy.errors import RunError
+from understudy.runs.files import json_text
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figures of a run. Returns are means over the final episodes; intervals hold 95 % by the bootstrap.
+
+    ``recovered``: (student - random) / (teacher - random); None where the teacher does not beat random.
+    ``seconds``: wall time of training, evaluations left out; those are in ``evaluation_seconds``.
+    ``updates``: optimiser steps. ``dropped_tails``: ends at time limits whose remaining return no critic supplied.
+    ``extra``: figures that only some runs have.
+    """
+
+    teacher_return: float
+    random_return: float
+    student_return: float
+    recovered: float | None
+    recovered_interval: Interval | None
+    env_steps: int
+    updates: int
+    seconds: float
+    teacher_parameters: int
+    student_parameters: int
+    stopped_because: str
+    teacher_interval: Interval | None = None
+    student_interval: Interval | None = None
+    random_interval: Interval | None = None
+    teacher_worst_5_percent: float | None = None
+    student_worst_5_percent: float | None = None
+    teacher_length: float | None = None
+    student_length: float | None = None
+    random_length: float | None = None
+    episodes: int = 0
+    evaluation_seconds: float = 0.0
+    total_seconds: float = 0.0
+    environment_seconds: float | None = None
+    cpu_seconds: float | None = None
+    target: float = 0.95
+    method: str = ""
+    teacher: str = ""
+    student: str = ""
+    env: str = ""
+    seed: int = 0
+    path: str = ""
+    termination_trap: str | None = None
+    dropped_tails: int = 0
+    warnings: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+
+    @property
+    def reached(self) -> bool:
+        """Whether the final figures hold the target, as a point estimate."""
+        return self.recovered is not None and self.recovered >= self.target
+
+    def to_json(self) -> str:
+        return json_text(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read what ``to_json`` wrote; keys of a later version are kept in ``extra``."""
+        try:
+            data = json.loads(text)
+            known = {entry.name for entry in fields(cls)}
+            own = {key: value for key, value in data.items() if key in known}
+            other = {key: value for key, value in data.items() if key not in known}
+            return cls(**own | {"extra": own.get("extra", {}) | other})
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise RunError(f"not a result of an Understudy run: {error}") from None
+
+    def summary(self) -> str:
+        """Five lines: what, returns, recovered, cost, where."""
+        return "\n".join((self._what(), self._returns(), self._recovered(), self._cost(), self._where()))
+
+    def _what(self) -> str:
+        return f"Distilled    {self.teacher} into {self.student} on {self.env} with {self.method}, seed {self.seed}"
+
+    def _returns(self) -> str:
+        figures = (
+            ("teacher", self.teacher_return, self.teacher_interval),
+            ("student", self.student_return, self.student_interval),
+            ("random", self.random_return, self.random_interval),
+        )
+        texts = [f"{name} {_number(mean)}{_interval(interval)}" for name, mean, interval in figures]
+        return f"Return       {', '.join(texts)}" + (f" over {self.episodes} episodes" if self.episodes else "")
+
+    def _recovered(self) -> str:
+        stopped = f"stopped: {self.stopped_because}"
+        if self.recovered is None:
+            return f"Recovered    not defined, for the teacher does not beat a random policy; {stopped}"
+        interval = ""
+        if self.recovered_interval is not None:
+            interval = " [{:.1%}, {:.1%}]".format(*self.recovered_interval)
+        verdict = "held" if self.reached else "missed"
+        return f"Recovered    {self.recovered:.1%}{interval}; target {self.target:.0%} {verdict}; {stopped}"
+
+    def _cost(self) -> str:
+        parameters = f"{self.teacher_parameters:,} to {self.student_parameters:,} parameters"
+        if self.teacher_parameters:  # a function has none
+            ratio = self.teacher_parameters / max(1, self.student_parameters)
+            parameters += f" ({ratio:.1f} x smaller)" if ratio >= 1 else f" ({1 / ratio:.1f} x larger)"
+        return (
+            f"Cost         {self.env_steps:,} environment steps, {self.updates:,} updates, {self.seconds:.1f} s "
+            f"and {self.evaluation_seconds:.1f} s of evaluation; {parameters}"
+        )
+
+    def _where(self) -> str:
+        warning = f"; warning: {self.termination_trap}" if self.termination_trap else ""
+        return f"Saved        {self.path or 'nowhere'}{warning}"
+
+
+def _number(x: float) -> str:
+    return f"{x:.1f}" if abs(x) >= 10 else f"{x:.3g}"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f" [{_number(interval[0])}, {_number(interval[1])}]"
