@@ -31,6 +31,7 @@ TASKS = {  # name: (environment, the zoo's PPO teacher for it)
 }
 TEACHERS = Path(__file__).resolve().parents[3] / "shared" / "teachers"
 EPISODES, FIRST_SEED = 20, 1_000_000  # of every evaluation; training seeds are far below
+SPACING = 1.05
 RECOVERED = 0.95  # to be reached in two evaluations in a row
 
 
@@ -109,6 +110,7 @@ class Meter:
     env_seconds: float = 0.0
     env_steps: int = 0
     in_a_row: int = 0
+    due: float = 0.0  # steps before which no evaluation is made: 5 % more than at the last one
     random: float = field(init=False)
     teacher: float = field(init=False)
 
@@ -136,6 +138,9 @@ class Meter:
 
     def finished(self, act: Act) -> bool:
         """Evaluate the student: has it got there, or has it used up its time?"""
+        if self.env_steps < self.due:
+            return self.cpu_seconds >= self.args.cap
+        self.due = self.env_steps * SPACING
         recovered = (mean_return(self.task, act) - self.random) / (self.teacher - self.random)
         self.in_a_row = self.in_a_row + 1 if recovered >= RECOVERED else 0
         print(f"{self.env_steps:8d} steps {self.cpu_seconds:7.2f} s  recovered {recovered:.3f}", file=sys.stderr)

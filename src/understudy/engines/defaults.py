@@ -9,17 +9,19 @@ from understudy.engines.schedule import Rhythm
 
 @dataclass(frozen=True)
 class Kind:
-    """What the defaults depend on: whether the row has a reward term, the actions, and memory."""
+    """What the defaults depend on: whether the row has a reward term, and whether the student has a memory."""
 
     reward: bool
-    continuous: bool
     recurrent: bool
 
 
 BUDGET = 500_000
-CLONING = Rhythm(collect=256, updates=32, batch=256, learning_rate=3e-3, final_learning_rate=3e-4, average=0.95, clip=0.0)
-CONTINUOUS_CLONING = replace(CLONING, collect=512, updates=64)
-RECURRENT_CLONING = replace(CLONING, collect=512, updates=32, batch=1024, length=32, store=200_000)
+CLONING = Rhythm(
+    collect=128, updates=16, batch=256, learning_rate=1e-2, final_learning_rate=1e-3, average=0.95, clip=0.0
+)
+RECURRENT_CLONING = replace(
+    CLONING, learning_rate=3e-3, final_learning_rate=3e-4, collect=512, updates=32, batch=1024, length=32, store=200_000
+)
 REINFORCING = Rhythm(
     collect=2048, batch=256, learning_rate=1e-3, final_learning_rate=1e-4, keep=False, clip=0.5, average=0.0
 )
@@ -36,7 +38,7 @@ def rhythm_for(
     store: int | None = None,
 ) -> tuple[Rhythm, int]:
     """The rhythm for a kind of work with what the user chose put in, and the budget of environment steps."""
-    rhythm = REINFORCING if kind.reward else CONTINUOUS_CLONING if kind.continuous else CLONING
+    rhythm = REINFORCING if kind.reward else CLONING
     if kind.recurrent:
         rhythm = replace(rhythm, length=32, batch=1024, collect=copies * 32) if kind.reward else RECURRENT_CLONING
         if not kind.reward:

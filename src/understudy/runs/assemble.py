@@ -191,7 +191,7 @@ def _learner(
     simulator: Simulator,
     device: str,
 ) -> Learner:
-    kind = Kind(bool(method.reward), student.family.continuous, student.spec.recurrent)
+    kind = Kind(bool(method.reward), student.spec.recurrent)
     rhythm, budget = rhythm_for(
         kind,
         copies=config.copies,
