@@ -20,11 +20,12 @@ CLONING = Rhythm(
     collect=128, updates=16, batch=256, learning_rate=1e-2, final_learning_rate=1e-3, average=0.95, clip=0.0
 )
 RECURRENT_CLONING = replace(
-    CLONING, learning_rate=3e-3, final_learning_rate=3e-4, collect=512, updates=32, batch=1024, length=32, store=200_000
+    CLONING, learning_rate=3e-3, final_learning_rate=3e-4, collect=256, updates=32, batch=1024, length=32, store=200_000
 )
 REINFORCING = Rhythm(
     collect=2048, batch=256, learning_rate=1e-3, final_learning_rate=1e-4, keep=False, clip=0.5, average=0.0
 )
+RECURRENT_REINFORCING = replace(REINFORCING, length=32, batch=512)
 
 
 def rhythm_for(
@@ -40,9 +41,7 @@ def rhythm_for(
     """The rhythm for a kind of work with what the user chose put in, and the budget of environment steps."""
     rhythm = REINFORCING if kind.reward else CLONING
     if kind.recurrent:
-        rhythm = replace(rhythm, length=32, batch=1024, collect=copies * 32) if kind.reward else RECURRENT_CLONING
-        if not kind.reward:
-            rhythm = replace(rhythm, collect=copies * rhythm.length)
+        rhythm = RECURRENT_REINFORCING if kind.reward else RECURRENT_CLONING
     chosen = {"learning_rate": learning_rate, "batch": batch, "collect": collect, "updates": updates, "store": store}
     rhythm = replace(rhythm, **{name: value for name, value in chosen.items() if value is not None})
     if learning_rate is not None:

@@ -73,12 +73,15 @@ class Objective:
         remedy: Remedy,
         critic: Critic | None,
         device: torch.device | str = "cpu",
+        length: int = 32,
     ) -> None:
+        """``length``: steps of the sequences that a recurrent student is trained on."""
         estimator.check(method)
         self.method, self.teacher, self.student, self.views = method, teacher, student, views
         self.estimator, self.gamma, self.remedy, self.critic, self.device = estimator, gamma, remedy, critic, device
         self._now = method
         self.values_task = Need.STUDENT_VALUE in method.needs
+        self.length = length
         self.memory: Tensor | None = None  # the student's [N, M] before the next window, and the teacher's
         self.teacher_memory: Tensor | None = None
         self.run: Callable[..., tuple[Tensor, Tensor | None]] = student.flat
@@ -130,9 +133,9 @@ class Objective:
             beyond_memories = (memories, teacher_memories)
             facts = self._reward_columns(window, student, teacher, beyond_memories, columns)
         if self.student.memory_size:
-            columns["start"] = start
-            columns["valid"] = torch.as_tensor(window.valid, dtype=torch.float32, device=self.device)
-        return self._fold(columns, window.valid, before), facts
+            assert memories is not None
+            return self._sequences(columns, window, before, memories), facts
+        return _single_steps(columns, window.valid), facts
 
     @property
     def _reads_student(self) -> bool:
@@ -229,22 +232,34 @@ class Objective:
         options: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
         return torch.as_tensor(total, **options), torch.as_tensor(stacked, **options)
 
-    def _fold(self, columns: Columns, valid: np.ndarray, memory: Tensor | None) -> Columns:
-        """``[L, N, ...]`` to windows ``[K, L, ...]``: single valid steps, or a sequence a copy with its memory."""
-        if self.student.memory_size:
-            folded = {name: column.transpose(0, 1).contiguous() for name, column in columns.items()}
-            zeros = torch.zeros(valid.shape[1], self.student.memory_size, device=self.device)
-            return folded | {"memory": zeros if memory is None else memory}
-        flat = {name: column.flatten(0, 1)[:, None] for name, column in columns.items()}
-        if valid.all():
-            return flat
-        keep = torch.as_tensor(valid.reshape(-1), device=self.device)
-        return {name: column[keep] for name, column in flat.items()}
+    def _sequences(self, columns: Columns, window: Window, before: Tensor | None, after: Tensor) -> Columns:
+        """``[T, N, ...]`` to sequences ``[K, L, ...]`` that lie in one episode each, with the memory they begin with.
+
+        Cut at the starts of episodes and every L steps, and filled up with steps that are not valid: so no memory has
+        to be reset on the way, and a recurrent network runs over a batch of them in one call. ``before [N, M]`` and
+        ``after [T, N, M]`` are the memories before the window and after each of its steps.
+        """
+        steps, length = len(window.valid), self.length
+        begins = window.start.copy()
+        begins[::length] = True
+        copy, first = np.nonzero(begins.T)
+        last = np.append(first[1:], steps)
+        last[np.append(copy[1:] != copy[:-1], True)] = steps
+        time = first[:, None] + np.arange(length)
+        inside = time < last[:, None]
+        if before is None:
+            before = torch.zeros_like(after[0])
+        memory = torch.cat([before[None], after[:-1]])
+        memory = memory * ~torch.as_tensor(window.start, device=self.device)[..., None]
+        at = tuple(torch.as_tensor(x, device=self.device) for x in (np.minimum(time, steps - 1), copy[:, None]))
+        played = torch.as_tensor(window.valid, device=self.device)[at] & torch.as_tensor(inside, device=self.device)
+        rows = {name: column[at] for name, column in columns.items()}
+        return rows | {"valid": played.float(), "memory": memory[at[0][:, 0], at[1][:, 0]]}
 
     def loss(self, columns: Columns, method: Method) -> Tensor:
         """The surrogate of a minibatch ``[L, B, ...]``, and the critic's error; ``method`` has numbers for weights."""
         seen = observation_of("observation", columns)
-        flat, _ = self.run(seen, columns.get("memory"), columns.get("start"))
+        flat, _ = self.run(seen, columns.get("memory"))
         flat = flat.float()
         student = Heads(self.student.family(flat), columns.get("student_value"))
         teacher = student
@@ -263,6 +278,15 @@ class Objective:
             error = self.critic.loss(observation_of("critic", columns), columns["target"], steps.valid)
             loss = loss + error
         return loss
+
+
+def _single_steps(columns: Columns, valid: np.ndarray) -> Columns:
+    """``[L, N, ...]`` to windows of one valid step, ``[K, 1, ...]``."""
+    flat = {name: column.flatten(0, 1)[:, None] for name, column in columns.items()}
+    if valid.all():
+        return flat
+    keep = torch.as_tensor(valid.reshape(-1), device=next(iter(flat.values())).device)
+    return {name: column[keep] for name, column in flat.items()}
 
 
 def columns_needed(method: Method, estimator: Estimator) -> int:

@@ -79,7 +79,9 @@ def assemble(config: DistillConfig, teacher: Any, env: Any, console: Console) ->
     env = config.env if env is None else env
     kwargs = parse_env_args(config.env_args)
     device = available(config.device)
-    policy, wrappers = _teacher_and_wrappers(config, config.teacher if teacher is None else teacher, env, kwargs, console)
+    policy, wrappers = _teacher_and_wrappers(
+        config, config.teacher if teacher is None else teacher, env, kwargs, console
+    )
     policy = policy.to(device)
     asynchronous = config.vector == "async"
     simulator = make(env, config.copies, asynchronous=asynchronous, wrappers=wrappers, env_kwargs=kwargs)
@@ -204,7 +206,7 @@ def _learner(
     remedy = parse_remedy(config.remedy)[0]
     objective = Objective(
         method, teacher, student, views, estimator, gamma, Remedy("absorbing" if remedy == "absorbing" else "none"),
-        critic, device,
+        critic, device, rhythm.length,
     )  # fmt: skip
     objective.configure(precision=config.precision, compiled=config.compile)
     whole = bool(method.reward) and not estimator.has_critic

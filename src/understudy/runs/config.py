@@ -155,7 +155,7 @@ class DistillConfig:
     batch_size: int | None = option("Steps in a minibatch.", None, "optimisation", "[1, inf)")
     collect: int | None = option("Environment steps between updates.", None, "optimisation", "[1, inf)")
     updates: int | None = option("Updates after each collection.", None, "optimisation", "[1, inf)")
-    store: int = option("Steps that the aggregating store holds.", 1_000_000, "optimisation", "[1, inf)")
+    store: int | None = option("Steps that the aggregating store holds.", None, "optimisation", "[1, inf)")
 
     target: float = option("Stop when this fraction of the teacher's return is held.", 0.95, "stop", "(0, inf)")
     steps: int | None = option("Budget of environment steps.", None, "stop", "[1, inf)")

@@ -25,11 +25,10 @@ from understudy.runs.console import Console, open_console
 from understudy.runs.folder import RunFolder
 from understudy.runs.judge import Judge, Play, Verdict, final_seeds
 from understudy.runs.result import Result
+from understudy.runs.visitation import Visitations
 
 
-def distill(
-    config: DistillConfig, *, teacher: Any = None, env: Any = None, console: Console | None = None
-) -> Result:
+def distill(config: DistillConfig, *, teacher: Any = None, env: Any = None, console: Console | None = None) -> Result:
     """Distil as ``config`` says. ``teacher`` and ``env`` may be objects, which then stand for the names in it."""
     began = time.perf_counter()
     torch.set_num_threads(config.threads)
@@ -55,7 +54,7 @@ class _Run:
         self.learner: Learner = parts.learner
         self.bench = make(parts.env, self._bench_copies(), wrappers=parts.wrappers, env_kwargs=parts.env_kwargs)
         self.training_seconds = self.training_cpu = 0.0
-        self.evaluation_seconds = 0.0
+        self.evaluation_seconds = self.final_seconds = 0.0
         self.best: tuple[float, dict[str, torch.Tensor]] | None = None
 
     def _bench_copies(self) -> int:
@@ -89,6 +88,7 @@ class _Run:
             target=self.config.target,
             seed=self.config.seed,
         )
+        self.visitations = Visitations(self.parts, self.bench, self.config.seed)
         self.evaluation_seconds += time.perf_counter() - began
         return judge
 
@@ -117,10 +117,11 @@ class _Run:
     def _evaluate(self, judge: Judge) -> Verdict:
         began = time.perf_counter()
         self.learner.optimiser.swap()
-        verdict = judge.judge(self._student_play(), self._spent())
+        verdict = judge.judge(self._student_play())
         mean = float(verdict.student.returns.mean())
         if self.best is None or mean > self.best[0]:
             self.best = mean, {k: v.detach().clone() for k, v in self.parts.student.state_dict().items()}
+        divergences = self.visitations.measure()
         if not verdict.enough:
             self.learner.optimiser.swap()
         self.evaluation_seconds += time.perf_counter() - began
@@ -135,6 +136,8 @@ class _Run:
                 "teacher_return": float(verdict.teacher.returns.mean()),
                 "recovered": point,
                 "recovered_interval": None if verdict.recovered is None else verdict.recovered.interval,
+                "seconds": self.training_seconds,
+                **divergences,
             }
         )
         self.console.evaluated(self.learner.env_steps, mean, point)
@@ -154,7 +157,7 @@ class _Run:
         teacher = self._player(self.parts.teacher_actor())(seeds)
         student = self._student_play()(seeds)
         random = judge.play_random(seeds)
-        self.evaluation_seconds += time.perf_counter() - began
+        self.final_seconds = time.perf_counter() - began
         self._save()
         result = self._result(teacher, student, random, because)
         self.folder.finish(result)
@@ -202,6 +205,8 @@ class _Run:
             random_length=float(random.lengths.mean()),
             episodes=len(teacher.returns),
             evaluation_seconds=self.evaluation_seconds,
+            final_seconds=self.final_seconds,
+            extra=self.visitations.measure(),
             total_seconds=time.perf_counter() - self.began,
             cpu_seconds=self.training_cpu,
             target=config.target,

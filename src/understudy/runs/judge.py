@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,8 +31,8 @@ class Judge:
 
     Training stops when the 95 % interval of the recovered fraction lies above the target, or when its point estimate
     does in two evaluations running. Two sets of seeds take turns, so that the second confirms the first; the teacher
-    plays each set once. Evaluations are spaced by what they cost in environment steps against what training cost
-    since, never by the clock.
+    plays each set once. An evaluation waits until training has cost as much as all evaluations with it, the teacher's
+    and the random policy's episodes included; cost is counted in environment steps, never by the clock.
     """
 
     def __init__(self, teacher: Play, random: Play, *, episodes: int, target: float, seed: int) -> None:
@@ -41,34 +40,33 @@ class Judge:
         first = STOPPING_SEED + 1_000 * seed
         self.sets = [range(first + k * episodes, first + (k + 1) * episodes) for k in range(2)]
         self.play_teacher, self.play_random = teacher, random
-        self.random = random(self.sets[0])
+        self.random = random(self.sets[0][: max(2, episodes // 2)])
         self.teachers: dict[int, Episodes] = {}
-        self.turn, self.passed, self.cost = 0, False, 0.0
-        self.seconds = 0.0
-        self.spent = 0.0
-        self.teacher_episodes(0)
+        self.turn, self.passed = 0, False
+        self.played = _steps(self.random)
+        self.next_cost = _steps(self.teacher_episodes(0))
 
     def teacher_episodes(self, turn: int) -> Episodes:
         """The teacher on one of the two sets, played when first asked for."""
         if turn not in self.teachers:
             self.teachers[turn] = self.play_teacher(self.sets[turn])
-            self.cost = float(self.teachers[turn].lengths.sum())
+            self.played += _steps(self.teachers[turn])
         return self.teachers[turn]
 
     def due(self, spent: float) -> bool:
-        """Whether training has cost as much as the next evaluation will; both in environment steps."""
-        return spent - self.spent >= self.cost
+        """Whether training has cost as much as every evaluation so far and the next one; all in environment steps."""
+        unseen = 0 if self.turn in self.teachers else self.next_cost
+        return spent >= self.played + self.next_cost + unseen
 
-    def judge(self, student: Play, spent: float) -> Verdict:
+    def judge(self, student: Play) -> Verdict:
         """Play the student on the next set of seeds."""
-        began = time.perf_counter()
         teacher = self.teacher_episodes(self.turn)
         episodes = student(self.sets[self.turn])
         gain = recovered(episodes.returns, teacher.returns, self.random.returns, self.generator, resamples=2_000)
         enough, because = self._enough(gain)
         self.turn = 1 - self.turn
-        self.spent, self.cost = spent, float(episodes.lengths.sum())
-        self.seconds += time.perf_counter() - began
+        self.next_cost = _steps(episodes)
+        self.played += self.next_cost
         return Verdict(episodes, teacher, gain, enough, because)
 
     def _enough(self, gain: Recovered | None) -> tuple[bool, str]:
@@ -79,6 +77,10 @@ class Judge:
         again = self.passed and gain.point >= self.target
         self.passed = gain.point >= self.target
         return again, f"the recovered fraction was {self.target:.0%} or more twice running" if again else ""
+
+
+def _steps(episodes: Episodes) -> int:
+    return int(episodes.lengths.sum())
 
 
 def final_seeds(episodes: int) -> range:

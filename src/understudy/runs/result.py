@@ -17,7 +17,8 @@ class Result:
     """The figures of a run. Returns are means over the final episodes; intervals hold 95 % by the bootstrap.
 
     ``recovered``: (student - random) / (teacher - random); None where the teacher does not beat random.
-    ``seconds``: wall time of training, evaluations left out; those are in ``evaluation_seconds``.
+    ``seconds``: wall time of training alone; evaluations during it are in ``evaluation_seconds``, the final figures'
+    episodes in ``final_seconds``.
     ``updates``: optimiser steps. ``dropped_tails``: ends at time limits whose remaining return no critic supplied.
     ``extra``: figures that only some runs have.
     """
@@ -43,6 +44,7 @@ class Result:
     random_length: float | None = None
     episodes: int = 0
     evaluation_seconds: float = 0.0
+    final_seconds: float = 0.0
     total_seconds: float = 0.0
     environment_seconds: float | None = None
     cpu_seconds: float | None = None
@@ -115,8 +117,8 @@ class Result:
             ratio = self.teacher_parameters / max(1, self.student_parameters)
             parameters += f" ({ratio:.1f} x smaller)" if ratio >= 1 else f" ({1 / ratio:.1f} x larger)"
         return (
-            f"Cost         {self.env_steps:,} environment steps, {self.updates:,} updates, {self.seconds:.1f} s "
-            f"and {self.evaluation_seconds:.1f} s of evaluation; {parameters}"
+            f"Cost         {self.env_steps:,} environment steps, {self.updates:,} updates; "
+            f"{self.seconds:.1f} s of training, {self.evaluation_seconds:.1f} s of evaluation, {self.final_seconds:.1f} s for these figures; {parameters}"
         )
 
     def _where(self) -> str:
