@@ -17,7 +17,7 @@ class Kind:
 
 BUDGET = 500_000
 CLONING = Rhythm(
-    collect=128, updates=16, batch=256, learning_rate=1e-2, final_learning_rate=1e-3, average=0.95, clip=0.0
+    collect=128, updates=16, batch=256, learning_rate=1e-2, final_learning_rate=3e-4, average=0.95, clip=0.0
 )
 RECURRENT_CLONING = replace(
     CLONING, learning_rate=3e-3, final_learning_rate=3e-4, collect=256, updates=32, batch=1024, length=32, store=200_000

@@ -118,7 +118,8 @@ class Result:
             parameters += f" ({ratio:.1f} x smaller)" if ratio >= 1 else f" ({1 / ratio:.1f} x larger)"
         return (
             f"Cost         {self.env_steps:,} environment steps, {self.updates:,} updates; "
-            f"{self.seconds:.1f} s of training, {self.evaluation_seconds:.1f} s of evaluation, {self.final_seconds:.1f} s for these figures; {parameters}"
+            f"{self.seconds:.1f} s of training, {self.evaluation_seconds:.1f} s of evaluation, "
+            f"{self.final_seconds:.1f} s for these figures; {parameters}"
         )
 
     def _where(self) -> str:
