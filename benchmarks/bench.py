@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from understudy.engines.actor import PolicyActor, UniformActor
-from understudy.envs.of_gym import make
 from understudy.envs.play import play
 from understudy.envs.rollout import Rollout
 from understudy.runs.assemble import Assembly, assemble
@@ -36,7 +35,7 @@ TASKS = {  # the zoo's PPO agents: file, environment, CPU seconds after which a 
     "halfcheetah": ("ppo/HalfCheetah-v3/HalfCheetah-v3.zip", "HalfCheetah-v5", 50),
 }
 STUDENTS = ("16,16", "64,64")
-TARGET, EPISODES, FIRST_SEED, SPACING = 0.95, 20, 1_000_000, 1.05
+TARGET, EPISODES, FIRST_SEED, SPACING = 0.95, 20, 1_000_000, 1.15
 
 
 def ours(task: str, student: str, seed: int, teachers: Path) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def ours(task: str, student: str, seed: int, teachers: Path) -> dict[str, Any]:
     path, env, cap = TASKS[task]
     config = DistillConfig(teacher=str(teachers / path), env=env, student=f"mlp:{student}", seed=seed)
     parts = assemble(config, None, None, Silent())
-    bench = make(parts.env, EPISODES, wrappers=parts.wrappers)
+    bench = parts.origin.make(EPISODES)
     seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
     uniform = UniformActor(parts.actions, np.random.default_rng(7))
     floor = play(bench, parts.actions, uniform, seeds).returns.mean()

@@ -31,7 +31,7 @@ TASKS = {  # name: (environment, the zoo's PPO teacher for it)
 }
 TEACHERS = Path(__file__).resolve().parents[3] / "shared" / "teachers"
 EPISODES, FIRST_SEED = 20, 1_000_000  # of every evaluation; training seeds are far below
-SPACING = 1.05
+SPACING = 1.15
 RECOVERED = 0.95  # to be reached in two evaluations in a row
 
 
@@ -110,7 +110,7 @@ class Meter:
     env_seconds: float = 0.0
     env_steps: int = 0
     in_a_row: int = 0
-    due: float = 0.0  # steps before which no evaluation is made: 5 % more than at the last one
+    due: float = 0.0  # steps before which no evaluation is made: 15 % more than at the last one
     random: float = field(init=False)
     teacher: float = field(init=False)
 

@@ -16,6 +16,7 @@ from understudy.policies.policy import Observation, Policy, tensors
 from understudy.policies.student import Student
 
 View = Callable[[Observation], Observation]
+SMALL_BATCH = 128  # beyond it NumPy hands products to its own threads, and PyTorch is faster
 
 
 class PolicyActor:
@@ -39,7 +40,8 @@ class PolicyActor:
 
     def __call__(self, observation: Observation, start: np.ndarray) -> np.ndarray:
         seen = self.view(observation)
-        flat = self._fast(seen) if self._fast is not None else self._flat(seen, start)
+        small = self._fast is not None and len(start) <= SMALL_BATCH
+        flat = self._fast(seen) if small and self._fast is not None else self._flat(seen, start)
         family = self.policy.family
         return family.mode(flat) if self.generator is None else family.sample(flat, self.generator)
 
@@ -102,12 +104,12 @@ def numpy_forward(policy: Any) -> Callable[[Observation], np.ndarray] | None:
     if not isinstance(policy, Student) or policy.memory_size or len(policy.network.inputs) != 1:
         return None
     entry, layers = policy.network.inputs[0], list(policy.network.layers)
-    if not isinstance(entry, VectorInput) or entry.standardise is None or isinstance(policy.observation_space, dict):
+    if not isinstance(entry, VectorInput) or entry.standardise is None or policy.network.keys != [""]:
         return None
     if any(isinstance(m, nn.Linear) and m.weight.numel() > 128 * 128 for m in layers):
         return None
     steps = [_numpy_layer(layer) for layer in layers]
-    if None in steps or policy.network.keys != [""]:
+    if None in steps:
         return None
     standardise, dims = _numpy_standardiser(entry.standardise), entry.dims
     log_std = None if policy.log_std is None else policy.log_std.detach().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from understudy.engines.schedule import Rhythm
 
@@ -42,7 +43,13 @@ def rhythm_for(
     rhythm = REINFORCING if kind.reward else CLONING
     if kind.recurrent:
         rhythm = RECURRENT_REINFORCING if kind.reward else RECURRENT_CLONING
-    chosen = {"learning_rate": learning_rate, "batch": batch, "collect": collect, "updates": updates, "store": store}
+    chosen: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "batch": batch,
+        "collect": collect,
+        "updates": updates,
+        "store": store,
+    }
     rhythm = replace(rhythm, **{name: value for name, value in chosen.items() if value is not None})
     if learning_rate is not None:
         rhythm = replace(rhythm, final_learning_rate=learning_rate / 10)

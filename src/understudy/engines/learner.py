@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from understudy.engines.actor import View
 from understudy.engines.objective import Objective
@@ -15,7 +14,6 @@ from understudy.engines.schedule import Rhythm
 from understudy.engines.source import Source
 from understudy.engines.store import Columns, Store
 from understudy.envs.rollout import Episodes, Window
-from understudy.math.divergences import kl
 from understudy.policies.policy import TensorObservation, tensors
 
 
@@ -101,10 +99,3 @@ class Learner:
         for _ in range(self.objective.estimator.passes):
             for rows in self.store.passes(len(self.store) if whole else batch, self.generator):
                 yield self.store.take(rows)
-
-    @torch.no_grad()
-    def divergence(self, observation: Tensor, teacher: Tensor) -> float:
-        """Mean KL(teacher‖student) in nats on given observations and teacher parameters."""
-        family = self.student.family
-        flat, _ = self.student.flat(observation)
-        return float(kl(family(teacher), family(flat)).mean())

@@ -12,20 +12,22 @@ from torch import Tensor
 
 from understudy.engines.critic import Critic
 from understudy.engines.estimator import Estimator
-from understudy.engines.steps import Answers, StoredSteps, WindowSteps, stops, window_steps
+from understudy.engines.steps import Answers, StoredSteps, WindowSteps, window_steps
 from understudy.engines.store import Columns
 from understudy.envs.rollout import Window
 from understudy.envs.views import ObservationViews
 from understudy.errors import ConfigurationError
+from understudy.math.distributions import Distribution
 from understudy.math.heads import Heads
 from understudy.math.sums import discounted_sums, gae
-from understudy.methods.method import COSTS, Method, Need
-from understudy.methods.surrogate import pseudo_reward, returns, surrogate
+from understudy.methods.method import Method, Need
+from understudy.methods.surrogate import pseudo_reward, surrogate
 from understudy.policies.policy import Observation, Policy, TensorObservation, tensors
 from understudy.policies.student import Student
 
 REMEDIES = ("none", "absorbing")
 ABSORBING_MARGIN = 0.05
+NOTHING = torch.zeros(0)  # for what a row without a reward term never reads
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,6 @@ class Remedy:
             raise ConfigurationError("the absorbing remedy charges for ever, which needs --gamma below 1")
         cost = -float(rewards[valid].mean()) + ABSORBING_MARGIN
         return np.where(terminated, rewards - max(cost, 0.0) / (1 - discount), rewards)
-
-
-def with_credit(method: Method, credit: float) -> Method:
-    """The row whose costs count towards fewer earlier actions: a small credit also avoids the trap."""
-    costs = (*COSTS, "teacher-log-prob", "student-log-prob")
-    reward = tuple(replace(part, credit=credit) if part.atom in costs else part for part in method.reward)
-    return replace(method, reward=reward)
 
 
 class Objective:
@@ -84,26 +79,24 @@ class Objective:
         self.length = length
         self.memory: Tensor | None = None  # the student's [N, M] before the next window, and the teacher's
         self.teacher_memory: Tensor | None = None
-        self.run: Callable[..., tuple[Tensor, Tensor | None]] = student.flat
+        self.run: Callable[..., tuple[Distribution, Tensor | None]] = student.distribution
 
     def configure(self, *, precision: str = "float32", compiled: bool = False) -> None:
         """Run the student's network in bfloat16 where that is safe, or compiled."""
-        run = torch.compile(self.student.flat) if compiled else self.student.flat
+        student = self.student
+        if compiled:
+            student.network.compile()
+        run = student.distribution
         if precision == "bfloat16":
             kind = torch.device(self.device).type
 
-            def mixed(*inputs: Any) -> tuple[Tensor, Tensor | None]:
+            def mixed(*inputs: Any) -> tuple[Distribution, Tensor | None]:
                 with torch.autocast(kind, torch.bfloat16):
                     return run(*inputs)
 
             self.run = mixed
         else:
             self.run = run
-
-    @property
-    def critic_columns(self) -> int:
-        """The student's value of the task reward, and a baseline for each credit."""
-        return columns_needed(self.method, self.estimator)
 
     @torch.no_grad()
     def prepare(self, window: Window, progress: float = 0.0) -> tuple[Columns, dict[str, float]]:
@@ -259,17 +252,16 @@ class Objective:
     def loss(self, columns: Columns, method: Method) -> Tensor:
         """The surrogate of a minibatch ``[L, B, ...]``, and the critic's error; ``method`` has numbers for weights."""
         seen = observation_of("observation", columns)
-        flat, _ = self.run(seen, columns.get("memory"))
-        flat = flat.float()
-        student = Heads(self.student.family(flat), columns.get("student_value"))
+        policy, _ = self.run(seen, columns.get("memory"))
+        student = Heads(policy, columns.get("student_value"))
         teacher = student
         if "teacher" in columns:
             teacher = Heads(self.teacher.family(columns["teacher"]), columns.get("teacher_value"))
         steps = StoredSteps(
             student,
             teacher,
-            columns.get("action", flat),
-            columns.get("reward", flat),
+            columns.get("action", NOTHING),
+            columns.get("reward", NOTHING),
             columns.get("valid"),
             columns.get("old_log_prob"),
         )
@@ -298,7 +290,7 @@ def columns_needed(method: Method, estimator: Estimator) -> int:
 def unroll(
     policy: Policy, seen: TensorObservation, memory: Tensor | None, start: Tensor
 ) -> tuple[Heads, Tensor | None]:
-    """Heads on a window ``[L, N, ...]``; for a recurrent policy step by step, with the memory after each ``[L, N, M]``."""
+    """Heads on a window ``[L, N, ...]``; a recurrent policy's step by step, and the memory after each ``[L, N, M]``."""
     if not policy.memory_size:
         return policy(seen)[0], None
     flats, values, memories = [], [], []
@@ -324,6 +316,3 @@ def observation_of(name: str, columns: Columns) -> TensorObservation:
         return columns[name]
     prefix = f"{name}/"
     return {key.removeprefix(prefix): value for key, value in columns.items() if key.startswith(prefix)}
-
-
-__all__ = ["Objective", "Remedy", "columns_needed", "stops", "with_credit"]

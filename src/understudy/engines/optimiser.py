@@ -41,7 +41,7 @@ class FlatAdam:
     def step(self, loss: Tensor) -> None:
         """One update down the gradient of ``loss``."""
         self.grad.zero_()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             if self.clip:
                 self.grad.mul_((self.clip / (self.grad.norm() + 1e-6)).clamp(max=1.0))

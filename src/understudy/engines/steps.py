@@ -69,14 +69,18 @@ class WindowSteps:
 
     def to_go(self, x: Tensor, credit: float) -> Tensor:
         """Discounted sums to the end of each episode, or to where the window stops short of it."""
-        masked = (x.detach() * self.valid).cpu().numpy()
+        masked = self._played(x.detach()).cpu().numpy()
         sums = discounted_sums(masked, self.stop, self.gamma * credit)
         return torch.as_tensor(sums, dtype=x.dtype, device=x.device)
 
     def expect(self, x: Tensor) -> Tensor:
         """Mean per valid step, or per episode."""
         count = self.valid.sum().clamp(min=1) if self.episodes is None else self.episodes
-        return (x * self.valid).sum() / count
+        return self._played(x).sum() / count
+
+    def _played(self, x: Tensor) -> Tensor:
+        """0 where nothing was played, whatever stands there."""
+        return torch.where(self.valid > 0, x, 0.0)
 
 
 def stops(window: Window) -> np.ndarray:

@@ -74,7 +74,7 @@ class Store:
         for first in range(0, count, together):
             number = min(together, count - first)
             rows = torch.randint(self.size, (number * batch,), generator=generator).to(self.device)
-            picked = {name: column.index_select(0, rows).split(batch) for name, column in self.columns.items()}
+            picked = {name: torch.split(column.index_select(0, rows), batch) for name, column in self.columns.items()}
             for k in range(number):
                 yield self._timed({name: pieces[k] for name, pieces in picked.items()})
 

@@ -92,7 +92,12 @@ class Family:
             return MultiCategorical(flat, self.sizes)
         if self.kind == "bernoulli":
             return Bernoulli(flat)
-        return Gaussian(flat) if self.kind == "gaussian" else SquashedGaussian(flat)
+        return self.normal(*flat.chunk(2, -1))
+
+    def normal(self, mean: Tensor, log_std: Tensor) -> Distribution:
+        """A continuous family's distributions from means ``[..., A]`` and log-deviations ``[..., A]`` or ``[A]``."""
+        gaussian = Gaussian(mean, log_std)
+        return gaussian if self.kind == "gaussian" else SquashedGaussian(gaussian)
 
     def sample(self, flat: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """One raw action for each row of ``flat [N, P]``."""
@@ -204,29 +209,30 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Diagonal normal: ``flat [..., 2A]`` is means, then log standard deviations."""
+    """Diagonal normal; ``flat [..., 2A]`` is means, then log standard deviations.
 
-    flat: Tensor
+    ``mean [..., A]``; ``raw_log_std [..., A]``, or ``[A]`` where all share one, which spares a copy a state.
+    """
+
+    mean: Tensor
+    raw_log_std: Tensor
 
     @cached_property
-    def _halves(self) -> tuple[Tensor, Tensor]:
-        mean, log_std = self.flat.chunk(2, -1)
-        return mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
-
-    @property
-    def mean(self) -> Tensor:
-        return self._halves[0]
-
-    @property
     def log_std(self) -> Tensor:
-        return self._halves[1]
+        """Kept within what a float can exponentiate."""
+        return self.raw_log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+
+    @cached_property
+    def flat(self) -> Tensor:
+        return torch.cat([self.mean, self.raw_log_std.expand_as(self.mean)], -1)
 
     def log_prob(self, action: Tensor) -> Tensor:
         scaled = (action - self.mean) * torch.exp(-self.log_std)
         return (-0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def entropy(self) -> Tensor:
-        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+        each = self.log_std + 0.5 * math.log(2 * math.pi * math.e)
+        return each.sum(-1).expand(self.mean.shape[:-1])
 
     def mode(self) -> Tensor:
         return self.mean
@@ -240,11 +246,11 @@ class SquashedGaussian:
     each action, taken by quadrature: no noise, and the right gradient.
     """
 
-    flat: Tensor
+    normal: Gaussian
 
-    @cached_property
-    def normal(self) -> Gaussian:
-        return Gaussian(self.flat)
+    @property
+    def flat(self) -> Tensor:
+        return self.normal.flat
 
     def log_prob(self, action: Tensor) -> Tensor:
         """Density of tanh(action); ``action`` is before the tanh."""

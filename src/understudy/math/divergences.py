@@ -33,7 +33,7 @@ def cross_entropy(p: Distribution, q: Distribution) -> Tensor:
         # the clamp lets an action that both exclude cost 0 * (a large number) and not 0 * inf
         return -(p.probs * q.log_probs.clamp(min=torch.finfo(q.flat.dtype).min)).sum(-1)
     if isinstance(p, Gaussian) and isinstance(q, Gaussian):
-        return (0.5 * _spread(p, q) * torch.exp(-2 * q.log_std) + (q.log_std + HALF_LOG_TAU)).sum(-1)
+        return (_spread(p, q) * (0.5 * torch.exp(-2 * q.log_std))).sum(-1) + (q.log_std + HALF_LOG_TAU).sum(-1)
     if isinstance(p, MultiCategorical) and isinstance(q, MultiCategorical):
         return torch.stack([cross_entropy(a, b) for a, b in zip(p.parts, q.parts, strict=True)]).sum(0)
     return p.entropy() + kl(p, q)
@@ -53,7 +53,8 @@ def kl(p: Distribution, q: Distribution) -> Tensor:
         return kl(p.normal, q.normal)  # tanh is one-to-one, and KL does not change under such maps
     assert isinstance(p, Gaussian)
     assert isinstance(q, Gaussian)
-    return (0.5 * _spread(p, q) * torch.exp(-2 * q.log_std) + (q.log_std - p.log_std - 0.5)).sum(-1)
+    inverse = 0.5 * torch.exp(-2 * q.log_std)
+    return (_spread(p, q) * inverse + (q.log_std - p.log_std - 0.5)).sum(-1)
 
 
 def _spread(p: Gaussian, q: Gaussian) -> Tensor:
@@ -62,11 +63,17 @@ def _spread(p: Gaussian, q: Gaussian) -> Tensor:
 
 
 def _check(p: Distribution, q: Distribution) -> None:
-    if type(p) is not type(q) or p.flat.shape[-1] != q.flat.shape[-1]:
+    if type(p) is not type(q) or _size(p) != _size(q):
         raise SpaceError(
             f"a divergence needs two distributions of one family, got {type(p).__name__} with "
-            f"{p.flat.shape[-1]} parameters and {type(q).__name__} with {q.flat.shape[-1]}"
+            f"{_size(p)} parameters and {type(q).__name__} with {_size(q)}"
         )
+
+
+def _size(p: Distribution) -> int:
+    """Parameters of one distribution, without joining a Gaussian's halves."""
+    normal = p.normal if isinstance(p, SquashedGaussian) else p
+    return 2 * normal.mean.shape[-1] if isinstance(normal, Gaussian) else p.flat.shape[-1]
 
 
 __all__ = ["cross_entropy", "kl"]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from understudy.math.divergences import cross_entropy, kl
-from understudy.methods.method import ATOMS, Term
+from understudy.methods.method import ATOMS, Part, Term
 from understudy.methods.schedule import at
 from understudy.methods.steps import Batch, Beyond, Steps
 
@@ -41,11 +41,14 @@ def of_state(name: str, beyond: Beyond) -> Tensor:
 
 def read(term: Term, steps: Batch) -> Tensor | float:
     """A term's number at every step; 0.0 for an empty term."""
-    total: Tensor | float = 0.0
-    for part in term:
-        x = TEXTS[part.atom](steps)
-        if part.later:
-            assert isinstance(steps, Steps)
-            x = steps.next(x, None if steps.beyond is None else of_state(part.atom, steps.beyond))
-        total = total + at(part.weight, 0.0) * x
-    return total
+    numbers = [_weighted(part, steps) for part in term]
+    return sum(numbers[1:], numbers[0]) if numbers else 0.0
+
+
+def _weighted(part: Part, steps: Batch) -> Tensor:
+    x = TEXTS[part.atom](steps)
+    if part.later:
+        assert isinstance(steps, Steps)
+        x = steps.next(x, None if steps.beyond is None else of_state(part.atom, steps.beyond))
+    weight = at(part.weight, 0.0)
+    return x if weight == 1 else weight * x  # a product with 1 would cost a pass of autograd in the innermost loop

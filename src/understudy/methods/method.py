@@ -327,6 +327,17 @@ def with_control(method: Method, control: Control) -> Method:
     return replace(method, control=control, gradient=fixed, objective=objective)
 
 
+def with_credit(method: Method, credit: float) -> Method:
+    """The row with the credit of every reward part but the task reward times ``credit``.
+
+    A small one defuses the termination trap, but what is charged no longer counts in full towards what led there.
+    """
+    reward = tuple(p if p.atom == "task-reward" else replace(p, credit=credit * p.credit) for p in method.reward)
+    if reward == method.reward:
+        return method
+    return replace(method, reward=reward, gradient=None, objective="none exists")
+
+
 def with_weights(method: Method, loss: Weight = 1.0, task: Weight = 1.0) -> Method:
     """Scale what distils (kickstarting's coefficient) and the task reward.
 

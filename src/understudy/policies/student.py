@@ -8,7 +8,7 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from understudy.math.distributions import Family
+from understudy.math.distributions import Distribution, Family
 from understudy.math.heads import Heads
 from understudy.policies.network import Network, count, seeded, value_spec
 from understudy.policies.policy import TensorObservation
@@ -80,17 +80,23 @@ class Student(nn.Module):
         self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The distribution's flat parameters ``[..., P]`` and the memory after."""
+        policy, memory = self.distribution(observation, memory, start)
+        return policy.flat, memory
+
+    def distribution(
+        self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
+    ) -> tuple[Distribution, Tensor | None]:
+        """The distributions ``[...]`` and the memory after; always in float32."""
         out, memory = self.network(observation, memory, start)
-        if self.log_std is not None:
-            out = torch.cat([out, self.log_std.expand_as(out)], -1)
-        return out, memory
+        out = out.float()
+        return self.family(out) if self.log_std is None else self.family.normal(out, self.log_std), memory
 
     def forward(
         self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
     ) -> tuple[Heads, Tensor | None]:
-        flat, memory = self.flat(observation, memory, start)
+        policy, memory = self.distribution(observation, memory, start)
         value = None if self.value_network is None else self.value_network(observation)[0][..., 0]
-        return Heads(self.family(flat), value), memory
+        return Heads(policy, value), memory
 
     def begin_like(self, teacher_flat: Tensor) -> None:
         """Start a Gaussian at the teacher's average deviations, so that means matter from the first update."""

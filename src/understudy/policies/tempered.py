@@ -70,6 +70,11 @@ class Tempered:
         return getattr(self.policy, "gamma", None)
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a student of an earlier run says of itself."""
+        return getattr(self.policy, "facts", {})
+
+    @property
     def scores(self) -> bool:
         """Action values over T are logits: they need no further temperature."""
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from understudy.engines.defaults import Kind, rhythm_for
 from understudy.engines.estimator import Estimator
 from understudy.engines.learner import Learner
 from understudy.engines.objective import Objective, Remedy, columns_needed
+from understudy.engines.schedule import Rhythm
 from understudy.engines.source import FreshRollouts
 from understudy.envs.actions import ActionMap
 from understudy.envs.of_gym import make
@@ -37,13 +39,27 @@ TRAP = (
 )
 
 
-@dataclass
-class Assembly:
-    """The parts of a run, ready to go."""
+@dataclass(frozen=True)
+class Origin:
+    """How environments are made: ``env`` and the options of :func:`understudy.envs.of_gym.make`."""
 
     env: Any
     env_kwargs: dict[str, Any]
     wrappers: tuple[str, ...]
+
+    def make(self, copies: int) -> Simulator:
+        """Another simulator of the same environment, in this process."""
+        return make(self.env, copies, wrappers=self.wrappers, env_kwargs=self.env_kwargs)
+
+
+@dataclass
+class Assembly:
+    """The parts of a run, ready to go.
+
+    ``title``: the method with what changes it. ``critic_value``: makes a network of the student's learned value.
+    """
+
+    origin: Origin
     simulator: Simulator
     teacher: Policy
     student: Student
@@ -65,9 +81,8 @@ class Assembly:
     def trap_sprung(self, student_length: float, teacher_length: float) -> str | None:
         """The warning of the report, where the student's episodes are far shorter than the teacher's."""
         if self.method.charges_every_step and student_length < 0.5 * teacher_length:
-            return f"the student's episodes last {student_length:.0f} steps, the teacher's {teacher_length:.0f}. " + (
-                TRAP.format(name=self.method.name)
-            )
+            lengths = f"the student's episodes last {student_length:.0f} steps, the teacher's {teacher_length:.0f}."
+            return f"{lengths} {TRAP.format(name=self.method.name)}"
         return None
 
     def close(self) -> None:
@@ -79,68 +94,88 @@ def assemble(config: DistillConfig, teacher: Any, env: Any, console: Console) ->
     env = config.env if env is None else env
     kwargs = parse_env_args(config.env_args)
     device = available(config.device)
-    policy, wrappers = _teacher_and_wrappers(
-        config, config.teacher if teacher is None else teacher, env, kwargs, console
+    teacher = config.teacher if teacher is None else teacher
+    policy, wrappers, view = _teacher(config, teacher, env, kwargs, console)
+    simulator = make(env, config.copies, asynchronous=config.vector == "async", wrappers=wrappers, env_kwargs=kwargs)
+    try:
+        views = ObservationViews(parse_view(config.student_view), view, parse_view(config.critic_view))
+        return _joined(config, policy.to(device), simulator, views, Origin(env, kwargs, wrappers), device, console)
+    except BaseException:
+        simulator.close()
+        raise
+
+
+def _joined(
+    config: DistillConfig,
+    teacher: Policy,
+    simulator: Simulator,
+    views: ObservationViews,
+    origin: Origin,
+    device: str,
+    console: Console,
+) -> Assembly:
+    """Check that the parts fit, and build what learns from them."""
+    space, teacher_space, critic_space = (
+        view.space(simulator.observation_space) for view in (views.student, views.teacher, views.critic)
     )
-    policy = policy.to(device)
-    asynchronous = config.vector == "async"
-    simulator = make(env, config.copies, asynchronous=asynchronous, wrappers=wrappers, env_kwargs=kwargs)
-    views = _views(config, simulator)
-    check_spaces(
-        policy.observation_space,
-        policy.action_space,
-        views.teacher.space(simulator.observation_space),
-        simulator.action_space,
-    )
+    check_spaces(teacher.observation_space, teacher.action_space, teacher_space, simulator.action_space)
     method = config.row(DEFAULT_METHOD)
-    warnings = _check_needs(method, policy, config)
+    warnings = _check_needs(method, teacher, config)
     for warning in warnings:
         console.warning(warning)
-    student = _student(config, policy, views.student.space(simulator.observation_space), simulator)
-    gamma = _gamma(config, policy, console)
-    estimator = _estimator(config, method)
-    space = views.critic.space(simulator.observation_space)
+    student = Student(space, simulator.action_space, teacher.family, config.student, seed=config.seed).to(device)
+    gamma = _gamma(config, teacher, console)
+    estimator = _estimator(config)
     columns = columns_needed(method, estimator)
-    critic = Critic(space, value_spec(student.spec), columns, config.seed + 2).to(device) if columns else None
-    learner = _learner(config, method, policy, student.to(device), views, estimator, gamma, critic, simulator, device)
-    own_value = Need.STUDENT_VALUE in method.needs and critic is not None and config.critic_view == config.student_view
+    critic = Critic(critic_space, value_spec(student.spec), columns, config.seed + 2).to(device) if columns else None
+    rhythm, budget = _rhythm(config, method, student)
+    objective = Objective(
+        method, teacher, student, views, estimator, gamma, _remedy(config), critic, device, rhythm.length
+    )
+    objective.configure(precision=config.precision, compiled=config.compile)
+    learner = _learner(config, objective, simulator, rhythm, budget, device)
+    own_value = Need.STUDENT_VALUE in method.needs and config.critic_view == config.student_view
     return Assembly(
-        env, kwargs, wrappers, simulator, policy, student, views, ActionMap(student.family, simulator.action_space),
-        method, _title(method, estimator, config), learner, gamma, learner.budget, device,
-        (lambda: critic.value_network(0)) if own_value else None, warnings,
+        origin, simulator, teacher, student, views, ActionMap(student.family, simulator.action_space), method,
+        _title(method, estimator, config), learner, gamma, budget, device,
+        partial(critic.value_network, 0) if critic is not None and own_value else None, warnings,
     )  # fmt: skip
 
 
-def _teacher_and_wrappers(
+def _teacher(
     config: DistillConfig, teacher: Any, env: Any, kwargs: dict[str, Any], console: Console
-) -> tuple[Policy, tuple[str, ...]]:
-    """The teacher, and the wrappers without which the environment shows less than it needs."""
+) -> tuple[Policy, tuple[str, ...], View]:
+    """The teacher, the wrappers without which the environment shows less than it needs, and what it sees of that.
+
+    A student of an earlier run brings its own wrappers and its view; options win over them.
+    """
     probe = make(env, 1, wrappers=config.wrap, env_kwargs=kwargs)
     probe.close()
-    seen = parse_view(config.teacher_view).space(probe.observation_space)
+    view = parse_view(config.teacher_view)
     policy = open_teacher(
         teacher,
-        observation_space=seen,
+        observation_space=view.space(probe.observation_space),
         action_space=probe.action_space,
         vecnormalize=config.vecnormalize,
         trust=config.trust,
         temperature=config.teacher_temperature,
         std=config.teacher_std,
     )
-    named = getattr(policy, "facts", {}).get("wrappers", []) if not config.wrap else []
-    if named:
-        return policy, tuple(named)
+    facts = facts_of(policy)
+    if facts:
+        view = parse_view(config.teacher_view or facts.get("view", ""))
+        return policy, config.wrap or tuple(facts.get("wrappers", ())), view
+    seen = view.space(probe.observation_space)
     wanted, message = infer_wrappers(policy.observation_space, seen, probe.max_episode_steps)
     if message:
         console.note(message)
-    return policy, (*config.wrap, *wanted)
+    return policy, (*config.wrap, *wanted), view
 
 
-def _views(config: DistillConfig, simulator: Simulator) -> ObservationViews:
-    views = [parse_view(text) for text in (config.student_view, config.teacher_view, config.critic_view)]
-    for view in views:
-        view.space(simulator.observation_space)  # an error here says what the observation has
-    return ObservationViews(*views)
+def facts_of(policy: Policy) -> dict[str, Any]:
+    """What a student of an earlier run says of itself; nothing for any other policy."""
+    found: dict[str, Any] = getattr(policy, "facts", {})
+    return found
 
 
 def _check_needs(method: Method, teacher: Policy, config: DistillConfig) -> list[str]:
@@ -159,43 +194,28 @@ def _check_needs(method: Method, teacher: Policy, config: DistillConfig) -> list
     return [TRAP.format(name=method.name)] if trapped else []
 
 
-def _student(config: DistillConfig, teacher: Policy, space: Any, simulator: Simulator) -> Student:
-    return Student(
-        space,
-        simulator.action_space,
-        teacher.family,
-        config.student,
-        seed=config.seed,
-    )
-
-
 def _gamma(config: DistillConfig, teacher: Policy, console: Console) -> float:
-    own = getattr(teacher, "gamma", None)
+    own = getattr(teacher, "gamma", None) or facts_of(teacher).get("gamma")
     if config.gamma is not None and own is not None and config.gamma != own:
         console.warning(f"--gamma {config.gamma:g}, but the teacher was trained with {own:g}; its values mean that one")
     return config.gamma or own or 0.99
 
 
-def _estimator(config: DistillConfig, method: Method) -> Estimator:
-    kind = config.estimator if config.estimator != "auto" else "ppo"
+def _estimator(config: DistillConfig) -> Estimator:
+    kind = "ppo" if config.estimator == "auto" else config.estimator
     return Estimator(kind, config.gae_lambda, config.clip, config.epochs)
 
 
-def _learner(
-    config: DistillConfig,
-    method: Method,
-    teacher: Policy,
-    student: Student,
-    views: ObservationViews,
-    estimator: Estimator,
-    gamma: float,
-    critic: Critic | None,
-    simulator: Simulator,
-    device: str,
-) -> Learner:
-    kind = Kind(bool(method.reward), student.spec.recurrent)
+def _remedy(config: DistillConfig) -> Remedy:
+    """A credit is part of the row by now."""
+    kind = parse_remedy(config.remedy)[0]
+    return Remedy("none" if kind == "credit" else kind)
+
+
+def _rhythm(config: DistillConfig, method: Method, student: Student) -> tuple[Rhythm, int]:
+    """The rhythm and the budget of environment steps."""
     rhythm, budget = rhythm_for(
-        kind,
+        Kind(bool(method.reward), student.spec.recurrent),
         copies=config.copies,
         learning_rate=config.learning_rate,
         batch=config.batch_size,
@@ -203,29 +223,33 @@ def _learner(
         updates=config.updates,
         store=config.store,
     )
-    remedy = parse_remedy(config.remedy)[0]
-    objective = Objective(
-        method, teacher, student, views, estimator, gamma, Remedy("absorbing" if remedy == "absorbing" else "none"),
-        critic, device, rhythm.length,
-    )  # fmt: skip
-    objective.configure(precision=config.precision, compiled=config.compile)
-    whole = bool(method.reward) and not estimator.has_critic
+    return rhythm, config.steps or budget
+
+
+def _learner(
+    config: DistillConfig, objective: Objective, simulator: Simulator, rhythm: Rhythm, budget: int, device: str
+) -> Learner:
+    method = objective.method
     source = FreshRollouts(
-        simulator, method.control, teacher, student, views,
-        collect=rhythm.collect, seed=config.seed, whole_episodes=whole, device=device,
-    )  # fmt: skip
+        simulator,
+        method.control,
+        objective.teacher,
+        objective.student,
+        objective.views,
+        collect=rhythm.collect,
+        seed=config.seed,
+        whole_episodes=bool(method.reward) and not objective.estimator.has_critic,
+        device=device,
+    )
     seed = int(np.random.SeedSequence([config.seed, 3]).generate_state(1)[0])
-    return Learner(source, objective, rhythm, budget=config.steps or budget, seed=seed)
+    return Learner(source, objective, rhythm, budget=budget, seed=seed)
 
 
 def _title(method: Method, estimator: Estimator, config: DistillConfig) -> str:
     """The method's name with what changes it, as results must say."""
     if not method.reward:
         return f"{method.name} over aggregated states"
-    words = [method.name, f"({estimator.kind}"]
-    words += [f", {config.divergence}"] if config.divergence == "kl" else []
-    words += [f", {config.remedy}"] if config.remedy != "none" else []
-    return words[0] + " " + "".join(words[1:]) + ")"
-
-
-__all__ = ["Assembly", "View", "assemble"]
+    words = [estimator.kind]
+    words += [config.divergence] if config.divergence == "kl" else []
+    words += [config.remedy] if config.remedy != "none" else []
+    return f"{method.name} ({', '.join(words)})"

@@ -9,7 +9,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from understudy.methods import (
     lookup,
     parse_control,
     with_control,
+    with_credit,
     with_divergence,
     with_expected_reward,
     with_weights,
@@ -275,12 +276,6 @@ class EvaluateConfig:
     def of(cls, values: Mapping[str, Any]) -> EvaluateConfig:
         """From keys and values; all problems are reported at once."""
         return build(cls, values)
-
-
-def with_credit(method: Method, credit: float) -> Method:
-    """The row with this credit on every reward part but the task reward: a small one defuses the termination trap."""
-    parts = tuple(p if p.atom == "task-reward" else replace(p, credit=credit * p.credit) for p in method.reward)
-    return replace(method, reward=parts)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

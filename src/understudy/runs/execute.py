@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 import torch
 
 from understudy.engines.actor import PolicyActor, UniformActor
-from understudy.engines.learner import Learner, Record
+from understudy.engines.learner import Record
 from understudy.envs.actions import ActionMap
-from understudy.envs.of_gym import make
 from understudy.envs.play import play
 from understudy.envs.rollout import Episodes
-from understudy.errors import ConfigurationError
 from understudy.math.statistics import bootstrap_interval, recovered, worst_mean
 from understudy.policies.student_file import save_student
 from understudy.runs.assemble import Assembly, assemble
@@ -25,7 +23,10 @@ from understudy.runs.console import Console, open_console
 from understudy.runs.folder import RunFolder
 from understudy.runs.judge import Judge, Play, Verdict, final_seeds
 from understudy.runs.result import Result
+from understudy.runs.tensorboard import Events, events
 from understudy.runs.visitation import Visitations
+
+UPDATE_COST = 8  # environment steps that one update costs; measured between 5 (MuJoCo) and 30 (CartPole)
 
 
 def distill(config: DistillConfig, *, teacher: Any = None, env: Any = None, console: Console | None = None) -> Result:
@@ -33,32 +34,37 @@ def distill(config: DistillConfig, *, teacher: Any = None, env: Any = None, cons
     began = time.perf_counter()
     torch.set_num_threads(config.threads)
     console = open_console(config.quiet) if console is None else console
-    parts = assemble(config, teacher, env, console)
-    folder = RunFolder.create(config)
-    try:
-        with console:
-            result = _Run(config, parts, folder, console, began).go()
-    finally:
-        parts.close()
-        folder.close()
-    return result
+    shown = events() if config.tensorboard else None
+    with closing(assemble(config, teacher, env, console)) as parts, closing(RunFolder.create(config)) as folder:
+        run = _Run(config, parts, folder, console, began, None if shown is None else shown(folder.path))
+        with closing(run), console:
+            return run.go()
 
 
 class _Run:
     """The state of one run: who plays, what was best, and how long each part took."""
 
     def __init__(
-        self, config: DistillConfig, parts: Assembly, folder: RunFolder, console: Console, began: float
+        self,
+        config: DistillConfig,
+        parts: Assembly,
+        folder: RunFolder,
+        console: Console,
+        began: float,
+        events: Events | None,
     ) -> None:
         self.config, self.parts, self.folder, self.console, self.began = config, parts, folder, console, began
-        self.learner: Learner = parts.learner
-        self.bench = make(parts.env, self._bench_copies(), wrappers=parts.wrappers, env_kwargs=parts.env_kwargs)
+        self.learner, self.events = parts.learner, events
+        self.bench = parts.origin.make(min(max(config.evaluation_episodes, 20), 25))
         self.training_seconds = self.training_cpu = 0.0
         self.evaluation_seconds = self.final_seconds = 0.0
+        self.dropped_tails = 0
         self.best: tuple[float, dict[str, torch.Tensor]] | None = None
 
-    def _bench_copies(self) -> int:
-        return min(max(self.config.evaluation_episodes, 20), 25)
+    def close(self) -> None:
+        self.bench.close()
+        if self.events is not None:
+            self.events.close()
 
     def go(self) -> Result:
         """Train until the judge is content or the budget is spent; then measure, save and tell."""
@@ -68,7 +74,7 @@ class _Run:
         self.console.begin(parts.budget, f"{parts.method.name}: {parts.teacher.description} -> {config.student}")
         because = "the budget of environment steps is spent"
         while self.learner.env_steps < parts.budget:
-            self._train(self.learner)
+            self._train()
             if judge.due(self._spent()) and self.learner.updates:
                 verdict = self._evaluate(judge)
                 if verdict.enough:
@@ -98,14 +104,19 @@ class _Run:
 
         return played
 
-    def _train(self, learner: Learner) -> Record:
+    def _train(self) -> None:
         wall, cpu = time.perf_counter(), time.process_time()
-        record = learner.step()
+        record = self.learner.step()
         self.training_seconds += time.perf_counter() - wall
         self.training_cpu += time.process_time() - cpu
-        self.folder.append({"kind": "train", **_metrics(record)})
+        self.dropped_tails += int(record.facts.get("dropped_tails", 0))
+        self._append({"kind": "train", **_metrics(record)})
         self.console.progress(record.env_steps)
-        return record
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self.folder.append(record)
+        if self.events is not None:
+            self.events.append(record)
 
     def _spent(self) -> float:
         """What training has cost, in environment steps: an update counts as several."""
@@ -126,7 +137,7 @@ class _Run:
             self.learner.optimiser.swap()
         self.evaluation_seconds += time.perf_counter() - began
         point = None if verdict.recovered is None else verdict.recovered.point
-        self.folder.append(
+        self._append(
             {
                 "kind": "evaluation",
                 "env_steps": self.learner.env_steps,
@@ -171,7 +182,7 @@ class _Run:
             parts.student,
             self.folder.student,
             env=self.config.env,
-            wrappers=list(parts.wrappers),
+            wrappers=list(parts.origin.wrappers),
             view=self.config.student_view,
             gamma=parts.gamma,
             teacher=parts.teacher.description,
@@ -181,7 +192,7 @@ class _Run:
     def _result(self, teacher: Episodes, student: Episodes, random: Episodes, because: str) -> Result:
         generator = np.random.default_rng(0)
         gain = recovered(student.returns, teacher.returns, random.returns, generator)
-        intervals = {
+        intervals: dict[str, Any] = {
             f"{name}_interval": bootstrap_interval(episodes.returns, generator)
             for name, episodes in (("teacher", teacher), ("student", student), ("random", random))
         }
@@ -215,14 +226,12 @@ class _Run:
             student=config.student,
             env=config.env,
             seed=config.seed,
+            dropped_tails=self.dropped_tails,
             path=str(self.folder.path),
             termination_trap=parts.trap_sprung(float(student.lengths.mean()), float(teacher.lengths.mean())),
             warnings=tuple(parts.warnings),
             **intervals,
         )
-
-
-UPDATE_COST = 8  # environment steps that one update costs; measured between 5 (MuJoCo) and 30 (CartPole)
 
 
 def _metrics(record: Record) -> dict[str, Any]:
@@ -234,6 +243,3 @@ def _metrics(record: Record) -> dict[str, Any]:
             "episode_length": float(finished.lengths.mean()),
         }
     return facts
-
-
-__all__ = ["ConfigurationError", "distill", "replace"]
