@@ -1,6 +1,7 @@
-"""The plain loop: the student acts, every state it visits is kept with the teacher's whole distribution, and is fitted.
+"""The plain loop: the student acts, the teacher labels what it visits, the student is fitted to it all.
 
-Nothing but PyTorch and Gymnasium; Stable-Baselines3 only reads the teacher. What a library has to beat.
+A label is the teacher's whole distribution over choices, or the mean of its Gaussian. It needs PyTorch and
+Gymnasium; Stable-Baselines3 reads the teacher. It is what a library has to beat.
 """
 
 from itertools import pairwise
@@ -16,8 +17,9 @@ from tasks import Meter, arguments, open_task
 from torch import Tensor, nn
 from torch.nn import functional
 
-ENVS, BLOCK = 8, 128  # environments; environment steps, in all of them, from one fit to the next
-UPDATES, BATCH, RATE = 16, 256, 3e-3  # of one fit
+ENVS, BATCH, RATE = 8, 256, 3e-3
+FITS = {"halfcheetah": (256, 64)}  # a fit: environment steps, in all of them, before it, and updates in it
+FIT = (128, 16)  # of the other tasks
 
 
 def network(sizes: list[int]) -> nn.Sequential:
@@ -35,7 +37,8 @@ class Categorical:
         self.size = int(space.n)
 
     def label(self, teacher: ActorCriticPolicy, seen: Tensor) -> Tensor:
-        return teacher.get_distribution(seen).distribution.logits
+        chosen: Any = teacher.get_distribution(seen).distribution
+        return chosen.logits
 
     def loss(self, head: Tensor, label: Tensor) -> Tensor:
         """KL(teacher || student)."""
@@ -73,13 +76,13 @@ class Gaussian:
 def main() -> None:
     """Distil until the meter says stop."""
     args = arguments(__doc__)
-    torch.manual_seed(args.seed)
     task = open_task(args.task, args.teachers)
+    torch.manual_seed(args.seed)  # only now: loading the teacher seeds PyTorch
     envs = SyncVectorEnv([task.make] * ENVS, autoreset_mode=AutoresetMode.SAME_STEP)
-    space = envs.single_action_space
+    space: Any = envs.single_action_space
     kind = Categorical(space) if isinstance(space, gymnasium.spaces.Discrete) else Gaussian(space)
-    inputs = int(np.prod(envs.single_observation_space.shape))
-    meter = Meter(task, args)
+    (inputs,) = envs.single_observation_space.shape or ()
+    meter, (block, updates) = Meter(task, args), FITS.get(args.task, FIT)
 
     student = network([inputs, *map(int, args.student.split(",")), kind.size])
     adam = torch.optim.Adam(student.parameters(), lr=RATE, fused=True)
@@ -95,14 +98,14 @@ def main() -> None:
         with meter.training():
             with torch.no_grad():
                 visited: list[Tensor] = []
-                for _ in range(BLOCK // ENVS):
+                for _ in range(block // ENVS):
                     visited.append(torch.from_numpy(seen))
                     action = kind.sample(student(visited[-1]))
                     seen = task.normalise(meter.env(ENVS, envs.step, action)[0])
                 fresh = torch.cat(visited)
                 states = torch.cat([states, fresh])
                 labels = torch.cat([labels, kind.label(task.teacher, fresh)])
-            for _ in range(UPDATES):
+            for _ in range(updates):
                 index = torch.randint(len(states), (BATCH,))
                 adam.zero_grad()
                 kind.loss(student(states[index]), labels[index]).backward()

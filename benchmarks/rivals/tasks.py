@@ -118,7 +118,8 @@ class Meter:
         space = self.task.make().action_space
         space.seed(FIRST_SEED)
         self.random = mean_return(self.task, lambda seen: np.array([space.sample() for _ in seen]))
-        self.teacher = mean_return(self.task, lambda seen: self.task.teacher.predict(seen, deterministic=True)[0])
+        teacher = self.task.teacher
+        self.teacher = mean_return(self.task, lambda seen: teacher.predict(seen, deterministic=True)[0])
         warm_up()
 
     @contextmanager
@@ -143,7 +144,8 @@ class Meter:
         self.due = self.env_steps * SPACING
         recovered = (mean_return(self.task, act) - self.random) / (self.teacher - self.random)
         self.in_a_row = self.in_a_row + 1 if recovered >= RECOVERED else 0
-        print(f"{self.env_steps:8d} steps {self.cpu_seconds:7.2f} s  recovered {recovered:.3f}", file=sys.stderr)
+        progress = f"{self.env_steps:8d} steps {self.cpu_seconds:7.2f} s  recovered {recovered:.3f}"
+        print(progress, file=sys.stderr)
         return self.in_a_row >= 2 or self.cpu_seconds >= self.args.cap
 
     def report(self, tool: str) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from understudy.envs.actions import ActionMap
 from understudy.envs.rollout import Actor
 from understudy.policies.network import Standardiser, VectorInput
-from understudy.policies.policy import Observation, Policy, tensors
+from understudy.policies.policy import Observation, Policy, tensors, without_value
 from understudy.policies.student import Student
 
 View = Callable[[Observation], Observation]
@@ -30,7 +30,7 @@ class PolicyActor:
         device: torch.device | str = "cpu",
     ) -> None:
         """``generator`` None: deterministic actions."""
-        self.policy, self.view, self.generator, self.device = policy, view, generator, device
+        self.policy, self.view, self.generator, self.device = without_value(policy), view, generator, device
         self.memory: torch.Tensor | None = None
         self.refresh()
 
@@ -85,7 +85,7 @@ class MixedActor:
 
     def __call__(self, observation: Observation, start: np.ndarray) -> np.ndarray:
         for actor, weight in zip(self.actors, self.weights, strict=True):
-            if weight == 1:
+            if weight == 1 and not self._others_remember(actor):
                 return actor(observation, start)
         chosen = self.generator.choice(len(self.actors), len(start), p=self.weights)
         offers = [actor(observation, start) for actor in self.actors]
@@ -93,6 +93,11 @@ class MixedActor:
         for k, offer in enumerate(offers[1:], 1):
             action[chosen == k] = offer[chosen == k]
         return action
+
+    def _others_remember(self, acting: Actor) -> bool:
+        return any(
+            isinstance(actor, PolicyActor) and actor is not acting and actor.policy.memory_size for actor in self.actors
+        )
 
 
 def numpy_forward(policy: Any) -> Callable[[Observation], np.ndarray] | None:
@@ -129,8 +134,7 @@ def _numpy_standardiser(module: Standardiser) -> Callable[[np.ndarray], np.ndarr
     mean, scale = module.mean.numpy(), module.scale.numpy()
 
     def forward(x: np.ndarray) -> np.ndarray:
-        x = (x.astype(np.float32) - mean) * scale
-        return np.minimum(np.maximum(x, -10, out=x), 10, out=x)
+        return (x.astype(np.float32) - mean) * scale
 
     return forward
 

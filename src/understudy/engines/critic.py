@@ -35,9 +35,11 @@ class Critic(nn.Module):
     @torch.no_grad()
     def rescale(self, targets: Tensor, rate: float = 0.2) -> None:
         """Move towards the moments of ``targets [M, K]``, keeping every prediction."""
+        if not len(targets):
+            return
         rate = rate if self.fitted else 1.0
         mean = self.mean + rate * (targets.mean(0) - self.mean)
-        std = self.std + rate * (targets.std(0).clamp(min=1e-3) - self.std)
+        std = self.std + rate * (targets.std(0, correction=0).clamp(min=1e-3) - self.std)
         last = self.network.layers[-1]
         assert isinstance(last, nn.Linear)
         last.weight.mul_((self.std / std)[:, None])
@@ -63,4 +65,4 @@ class Critic(nn.Module):
         assert isinstance(mine, nn.Linear)
         mine.weight.copy_(last.weight[column : column + 1] * self.std[column])
         mine.bias.copy_(last.bias[column : column + 1] * self.std[column] + self.mean[column])
-        return alone
+        return alone.to(self.mean.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from understudy.engines.schedule import Rhythm
 from understudy.engines.source import Source
 from understudy.engines.store import Columns, Store
 from understudy.envs.rollout import Episodes, Window
+from understudy.errors import RunError
+from understudy.methods.method import Method
 from understudy.policies.policy import TensorObservation, tensors
 
 
@@ -42,7 +45,7 @@ class Learner:
         modules = [self.student, *([objective.critic] if objective.critic is not None else [])]
         parameters = [parameter for module in modules for parameter in module.parameters()]
         self.optimiser = FlatAdam(parameters, rhythm.learning_rate, rhythm.clip, rhythm.average)
-        self.env_steps = self.updates = 0
+        self.env_steps = self.updates = self.next_fit = 0
 
     @property
     def progress(self) -> float:
@@ -51,17 +54,24 @@ class Learner:
 
     def step(self) -> Record:
         """One round."""
-        window = self.source.collect(self.progress)
+        progress = self.progress
+        window = self.source.collect(progress)
         if not self.env_steps:
             self._begin(window)
-        columns, facts = self.objective.prepare(window, self.progress)
+        columns, facts = self.objective.prepare(window, progress)
         if not self.rhythm.keep:
             self.store.clear()
         self.store.add(columns)
+        self._restandardise()
         self.env_steps += int(window.valid.sum())
-        self.optimiser.learning_rate = self.rhythm.learning_rate_at(self.progress)
-        loss, count = self._update()
+        self.optimiser.learning_rate = self.rhythm.learning_rate_at(progress)
+        loss, count = self._update(self.objective.method.at(progress))
         self.updates += count
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss is {loss} after {self.env_steps:,} environment steps and {self.updates:,} updates. Lower "
+                "--learning-rate, or look for extreme rewards or observations"
+            )
         return Record(self.env_steps, self.updates, loss, window.finished, facts)
 
     @torch.no_grad()
@@ -79,9 +89,21 @@ class Learner:
         if self.student.family.continuous and objective.method.reads_teacher and not objective.teacher.memory_size:
             self.student.begin_like(objective.teacher(picked(objective.views.teacher))[0].policy.flat)
 
-    def _update(self) -> tuple[float, int]:
+    def _restandardise(self) -> None:
+        """As the aggregated states become four times as many, standardise by all of them; no answer changes."""
+        if not self.rhythm.keep or "features" not in self.store.columns or len(self.store) < self.next_fit:
+            return
+        self.next_fit = 4 * len(self.store)
+        change = self.store.standardise("features")
+        if change is None:
+            return
+        network, (mean, scale) = self.student.network, change
+        network.restandardise(mean, scale)
+        self.optimiser.on_both(lambda: network.absorb(mean, scale))
+        self.optimiser.rescale(network.first_layer[0], scale)
+
+    def _update(self, method: Method) -> tuple[float, int]:
         """Draw minibatches and step; the mean loss and how many there were."""
-        method = self.objective.method.at(self.progress)
         total, count = torch.zeros((), device=self.objective.device), 0
         for columns in self._minibatches():
             loss = self.objective.loss(columns, method)

@@ -22,7 +22,8 @@ from understudy.math.heads import Heads
 from understudy.math.sums import discounted_sums, gae
 from understudy.methods.method import Method, Need
 from understudy.methods.surrogate import pseudo_reward, surrogate
-from understudy.policies.policy import Observation, Policy, TensorObservation, tensors
+from understudy.policies.network import Encoded
+from understudy.policies.policy import Observation, Policy, TensorObservation, tensors, without_value
 from understudy.policies.student import Student
 
 REMEDIES = ("none", "absorbing")
@@ -34,8 +35,8 @@ NOTHING = torch.zeros(0)  # for what a row without a reward term never reads
 class Remedy:
     """What avoids the termination trap.
 
-    ``absorbing``: a terminated episode goes on paying the batch's mean cost per step (and a margin) for ever,
-    discounted, so that ending early earns nothing. Measured in nats per step.
+    ``absorbing``: a terminated episode goes on paying the batch's mean divergence (and a margin) at every step for
+    ever, discounted, so that ending early earns nothing. Measured in nats per step; the task reward has no part in it.
     """
 
     kind: str = "none"
@@ -44,13 +45,20 @@ class Remedy:
         if self.kind not in REMEDIES:
             raise ConfigurationError(f"remedy is one of {', '.join(REMEDIES)} or credit:NUMBER, got {self.kind!r}")
 
-    def apply(self, rewards: np.ndarray, terminated: np.ndarray, valid: np.ndarray, discount: float) -> np.ndarray:
-        """The rewards ``[L, N]`` with each termination charged."""
+    def check(self, method: Method, gamma: float) -> None:
+        """Refuse an endless sum, and rows that charge nothing."""
+        if self.kind == "absorbing" and not method.charges:
+            raise ConfigurationError(f"{method.name} charges nothing at each step, so --remedy absorbing does nothing")
+        if self.kind == "absorbing" and any(gamma * credit >= 1 for credit in method.credits):
+            raise ConfigurationError("the absorbing remedy charges for ever, which needs --gamma below 1")
+
+    def apply(
+        self, rewards: np.ndarray, costs: np.ndarray, terminated: np.ndarray, valid: np.ndarray, discount: float
+    ) -> np.ndarray:
+        """The rewards ``[L, N]`` with each termination charged; ``costs [L, N]`` are their divergences alone."""
         if self.kind == "none" or not discount or not terminated.any():
             return rewards
-        if discount >= 1:
-            raise ConfigurationError("the absorbing remedy charges for ever, which needs --gamma below 1")
-        cost = -float(rewards[valid].mean()) + ABSORBING_MARGIN
+        cost = -float(costs[valid].mean()) + ABSORBING_MARGIN
         return np.where(terminated, rewards - max(cost, 0.0) / (1 - discount), rewards)
 
 
@@ -72,7 +80,9 @@ class Objective:
     ) -> None:
         """``length``: steps of the sequences that a recurrent student is trained on."""
         estimator.check(method)
-        self.method, self.teacher, self.student, self.views = method, teacher, student, views
+        remedy.check(method, gamma)
+        self.method, self.student, self.views = method, student, views
+        self.teacher = teacher if Need.TEACHER_VALUE in method.needs else without_value(teacher)
         self.estimator, self.gamma, self.remedy, self.critic, self.device = estimator, gamma, remedy, critic, device
         self._now = method
         self.values_task = Need.STUDENT_VALUE in method.needs
@@ -106,7 +116,8 @@ class Objective:
         """
         self._now = self.method.at(progress)
         seen = self._seen(self.views.student(window.observation))
-        columns = observation_columns("observation", seen)
+        encoded = self.student.network.encoded(seen)
+        columns = observation_columns("observation", seen) if encoded is None else {"features": encoded.features}
         start = torch.as_tensor(window.start, device=self.device)
         teacher, teacher_memories = None, None
         if self.method.reads_teacher:
@@ -211,10 +222,13 @@ class Objective:
             gain = gae(window.reward, held[..., 0], stop, tail[..., 0], self.gamma, self.estimator.lam)
             targets.append(gain + held[..., 0])
         total = np.zeros(window.valid.shape)
+        costly = self._now.divergence_only() if self.remedy.kind != "none" else self._now
         for credit in self.method.credits:
             k, discount = len(targets), self.gamma * credit
             rewards = pseudo_reward(self._now, steps, credit).cpu().double().numpy() * window.valid
-            rewards = self.remedy.apply(rewards, window.terminated, window.valid, discount)
+            if credit in costly.credits:
+                costs = pseudo_reward(costly, steps, credit).cpu().double().numpy()
+                rewards = self.remedy.apply(rewards, costs, window.terminated, window.valid, discount)
             if not self.estimator.has_critic:
                 total += discounted_sums(rewards, stop, discount)
                 continue
@@ -251,7 +265,8 @@ class Objective:
 
     def loss(self, columns: Columns, method: Method) -> Tensor:
         """The surrogate of a minibatch ``[L, B, ...]``, and the critic's error; ``method`` has numbers for weights."""
-        seen = observation_of("observation", columns)
+        features = columns.get("features")
+        seen = observation_of("observation", columns) if features is None else Encoded(features)
         policy, _ = self.run(seen, columns.get("memory"))
         student = Heads(policy, columns.get("student_value"))
         teacher = student

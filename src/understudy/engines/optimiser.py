@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,21 @@ class FlatAdam:
         scale = (1 - gamma**self.count) ** 0.5
         step = -self.learning_rate * scale / (1 - beta**self.count)
         self.flat.addcdiv_(self.first, self.second.sqrt().add_(EPSILON * scale), value=step)
+
+    def rescale(self, parameter: Tensor, factor: Tensor) -> None:
+        """Follow a change of units: from now on the parameter's gradients are ``factor`` times what they were."""
+        at = sum(p.numel() for p in self.parameters[: [p is parameter for p in self.parameters].index(True)])
+        part = slice(at, at + parameter.numel())
+        self.first[part].view_as(parameter).mul_(factor)
+        self.second[part].view_as(parameter).mul_(factor.square())
+
+    def on_both(self, change: Callable[[], None]) -> None:
+        """Apply a change of the parameters to them and to their average."""
+        change()
+        if self.average:
+            self.swap()
+            change()
+            self.swap()
 
     def swap(self) -> None:
         """Exchange the parameters and their average; a second call changes back."""

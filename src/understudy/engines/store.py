@@ -10,6 +10,8 @@ from torch import Tensor
 from understudy.errors import ConfigurationError
 
 Columns = dict[str, Tensor]
+SETTLED = 0.1  # deviations by which a column may be off before it is standardised again
+MEMORY = 4 << 30  # bytes that a store takes at most, whatever its capacity
 GATHERED = 16_384  # steps gathered in one call; more would only leave the cache
 
 
@@ -35,6 +37,9 @@ class Store:
     def add(self, columns: Columns) -> None:
         """Add a batch: ``[K, L, ...]`` for each column (``[K, M]`` for the memory)."""
         count = len(next(iter(columns.values())))
+        if not self.columns:
+            row = sum(rows[0].numel() * rows.element_size() for rows in columns.values())
+            self.capacity = min(self.capacity, max(count, MEMORY // row))
         if count > self.capacity:
             raise ConfigurationError(
                 f"the store holds {self.capacity * self.length} steps, fewer than one collection of "
@@ -58,6 +63,16 @@ class Store:
                 if held is not None:
                     grown[: len(held)] = held
                 self.columns[name] = grown
+
+    def standardise(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Bring a column ``[.., D]`` to mean 0 and deviation 1 where it is neither; the (mean, scale) that did it."""
+        held = self.columns[name][: self.size].flatten(0, 1)
+        mean, std = held.mean(0), held.std(0, correction=0)
+        if (mean.abs() < SETTLED * std).all() and ((std - 1).abs() < SETTLED).all():
+            return None
+        scale = torch.where(std > 1e-4, 1 / std.clamp(min=1e-4), 1.0)
+        self.columns[name][: self.size].sub_(mean).mul_(scale)
+        return mean, scale
 
     def take(self, rows: Tensor) -> Columns:
         """Windows by number, time first: ``[L, B, ...]``, or ``[B, ...]`` if L is 1; the memory ``[B, M]``."""

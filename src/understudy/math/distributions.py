@@ -110,8 +110,8 @@ class Family:
             noise = generator.random(flat.shape, dtype=np.float32)
             with np.errstate(over="ignore"):  # to infinity, and so to the probability 0
                 return (noise < 1 / (1 + np.exp(-flat))).astype(np.float32)
-        mean, log_std = np.split(flat, 2, axis=-1)
-        log_std = np.clip(log_std, LOG_STD_MIN, LOG_STD_MAX)
+        mean, log_std = flat[..., : self.sizes[0]], flat[..., self.sizes[0] :]
+        log_std = np.minimum(np.maximum(log_std, LOG_STD_MIN), LOG_STD_MAX)
         return mean + np.exp(log_std) * generator.standard_normal(mean.shape, dtype=np.float32)
 
     def mode(self, flat: np.ndarray) -> np.ndarray:

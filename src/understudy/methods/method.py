@@ -218,13 +218,20 @@ class Method:
         return not self.control.is_student or any(part.atom not in own for part in self.parts)
 
     @property
-    def charges_every_step(self) -> bool:
-        """The termination trap: a reward that can only cost, at every step, pays for ending the episode early."""
+    def charges(self) -> bool:
+        """Whether a part of the reward costs at every step and counts towards earlier actions."""
         lasting = [part for part in self.reward if part.credit > 0]
         negative = any(p.atom in COSTS and min(extremes(p.weight)) < 0 for p in lasting)
-        charged = any(p.atom == "teacher-log-prob" and max(extremes(p.weight)) > 0 for p in lasting)
-        rewarded = any(p.atom == "task-reward" and any(extremes(p.weight)) for p in self.reward)
-        return (negative or charged) and not rewarded
+        return negative or any(p.atom == "teacher-log-prob" and max(extremes(p.weight)) > 0 for p in lasting)
+
+    @property
+    def charges_every_step(self) -> bool:
+        """The termination trap: a reward that can only cost, at every step, pays for ending the episode early."""
+        return self.charges and not any(p.atom == "task-reward" and any(extremes(p.weight)) for p in self.reward)
+
+    def divergence_only(self) -> Method:
+        """The row with its reward's divergences and log-probabilities alone, without task reward and values."""
+        return replace(self, reward=tuple(p for p in self.reward if p.atom not in ("task-reward", *VALUES)))
 
     def at(self, progress: float) -> Method:
         """The row with every schedule read at ``progress`` in [0, 1]."""

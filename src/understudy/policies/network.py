@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import torch
@@ -29,7 +29,10 @@ CONVOLUTIONS = {"nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)), "small": ((16, 3
 
 
 class Standardiser(nn.Module):
-    """(x - mean) / std, clipped to 10 deviations; fixed once it has been fitted, and saved with the weights."""
+    """(x - mean) / std; fixed while an update runs, and saved with the weights.
+
+    Nothing is clipped: what the first states of a run call far away is common in its later ones.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -46,7 +49,7 @@ class Standardiser(nn.Module):
         self.scale.copy_(torch.where(std > 1e-4, 1 / std.clamp(min=1e-4), 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return ((x - self.mean) * self.scale).clamp(-10, 10)
+        return (x - self.mean) * self.scale
 
 
 class VectorInput(nn.Module):
@@ -56,11 +59,11 @@ class VectorInput(nn.Module):
         super().__init__()
         self.dims = len(space.shape or ())
         self.classes: tuple[int, ...] = ()
-        self.offset = 0
+        self.firsts: tuple[int, ...] = ()
         if isinstance(space, spaces.Discrete):
-            self.classes, self.offset = (int(space.n),), int(space.start)
+            self.classes, self.firsts = (int(space.n),), (int(space.start),)
         elif isinstance(space, spaces.MultiDiscrete):
-            self.classes = tuple(int(n) for n in space.nvec.ravel())
+            self.classes, self.firsts = (tuple(int(n) for n in x.ravel()) for x in (space.nvec, space.start))
         self.size = sum(self.classes) or math.prod(space.shape or ())
         self.standardise = Standardiser(self.size) if isinstance(space, spaces.Box) else None
 
@@ -68,7 +71,8 @@ class VectorInput(nn.Module):
         """``[..., *shape]`` to ``[..., D]``, before standardising."""
         if self.classes:
             parts = x[..., None] if self.dims == 0 else x.flatten(-self.dims)
-            hot = [F.one_hot(parts[..., k].long() - self.offset, n) for k, n in enumerate(self.classes)]
+            sizes = zip(self.firsts, self.classes, strict=True)
+            hot = [F.one_hot(parts[..., k].long() - first, n) for k, (first, n) in enumerate(sizes)]
             return torch.cat(hot, -1).float()
         return (x[..., None] if self.dims == 0 else x.flatten(-self.dims)).float()
 
@@ -82,7 +86,7 @@ class ImageInput(nn.Module):
 
     def __init__(self, space: spaces.Box, kind: str, width: int) -> None:
         super().__init__()
-        self.channels_last = space.shape[-1] < space.shape[0]
+        self.channels_last = _channels_last(space.shape)
         channels, *extent = (space.shape[-1], *space.shape[:2]) if self.channels_last else space.shape
         self.scale = 255.0 if space.dtype == "uint8" else 1.0
         layers: list[nn.Module] = []
@@ -102,8 +106,21 @@ class ImageInput(nn.Module):
         return self.layers(x.permute(0, 3, 1, 2) if self.channels_last else x).reshape(*lead, -1)
 
 
+class Encoded(NamedTuple):
+    """Standardised observations ``[..., D]``: stored so, they need not be standardised at every update."""
+
+    features: Tensor
+
+
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    return shape[-1] < shape[0]
+
+
 def is_image(space: gymnasium.Space[Any]) -> bool:
-    return isinstance(space, spaces.Box) and len(space.shape) == 3 and min(space.shape[:2]) >= 8
+    """Three dimensions, of which two, behind or before the channels, are 8 or more."""
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        return False
+    return min(space.shape[:2] if _channels_last(space.shape) else space.shape[1:]) >= 8
 
 
 class Network(nn.Module):
@@ -142,10 +159,41 @@ class Network(nn.Module):
             return torch.cat(list(parts), -1)
         return self.inputs[0](observation)
 
+    @property
+    def first_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight ``[out, D]`` and bias of what reads the features."""
+        first = self.layers[0] if self.memory is None else self.memory
+        names = ("weight", "bias") if self.memory is None else ("weight_ih_l0", "bias_ih_l0")
+        weight, bias = (first.get_parameter(name) for name in names)
+        return weight, bias
+
+    @torch.no_grad()
+    def restandardise(self, mean: Tensor, scale: Tensor) -> None:
+        """Standardise once more, by ``(x - mean) * scale`` of the features ``[D]`` so far."""
+        at = 0
+        for module in self.inputs:
+            assert isinstance(module, VectorInput)
+            assert module.standardise is not None
+            part, at = slice(at, at + module.size), at + module.size
+            module.standardise.mean += mean[part] / module.standardise.scale
+            module.standardise.scale *= scale[part]
+
+    @torch.no_grad()
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        """Turn the first layer so that restandardised features give the answers that the old ones gave."""
+        weight, bias = self.first_layer
+        bias.add_(weight @ mean)
+        weight.div_(scale)
+
+    def encoded(self, observation: TensorObservation) -> Encoded | None:
+        """What the layers see of an observation, where all of it is standardised and nothing on the way learns."""
+        plain = all(isinstance(module, VectorInput) and module.standardise is not None for module in self.inputs)
+        return Encoded(self.features(observation)) if plain else None
+
     def forward(
-        self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
+        self, observation: TensorObservation | Encoded, memory: Tensor | None = None, start: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        x = self.features(observation)
+        x = observation.features if isinstance(observation, Encoded) else self.features(observation)
         if self.memory is not None:
             x, memory = self._remember(x, memory, start)
         return self.layers(x), memory

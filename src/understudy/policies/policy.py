@@ -50,6 +50,12 @@ class Policy(Protocol):
     def parameter_count(self) -> int: ...
 
 
+def without_value(policy: Policy) -> Policy:
+    """The same policy, sparing the work of its value where it can; for acting, which never reads it."""
+    spare = getattr(policy, "without_value", None)
+    return policy if spare is None else spare()
+
+
 def tensors(observation: Observation, device: torch.device | str = "cpu") -> TensorObservation:
     """An environment's observation as tensors, without a copy where the type allows it; float64 becomes float32."""
     if isinstance(observation, dict):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from understudy.math.distributions import Distribution, Family
 from understudy.math.heads import Heads
-from understudy.policies.network import Network, count, seeded, value_spec
+from understudy.policies.network import Encoded, Network, count, seeded, value_spec
 from understudy.policies.policy import TensorObservation
 from understudy.policies.spec import Spec, parse
 
@@ -84,7 +84,7 @@ class Student(nn.Module):
         return policy.flat, memory
 
     def distribution(
-        self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
+        self, observation: TensorObservation | Encoded, memory: Tensor | None = None, start: Tensor | None = None
     ) -> tuple[Distribution, Tensor | None]:
         """The distributions ``[...]`` and the memory after; always in float32."""
         out, memory = self.network(observation, memory, start)

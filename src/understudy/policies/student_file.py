@@ -12,7 +12,7 @@ from gymnasium import spaces
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from understudy.errors import RunError, TeacherError
+from understudy.errors import RunError, TeacherError, UnderstudyError
 from understudy.math.distributions import Family
 from understudy.policies.spec import parse
 from understudy.policies.student import Student
@@ -66,7 +66,7 @@ def load_student(path: str | Path) -> Student:
             with_value=config["has_value"],
         )
         student.load_state_dict(load_file(folder / "model.safetensors"))
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, SafetensorError, RuntimeError, OSError) as error:
+    except (UnderstudyError, KeyError, TypeError, ValueError, SafetensorError, RuntimeError, OSError) as error:
         raise RunError(f"the student in {folder} is damaged ({error}); distil it again, or restore the files") from None
     student.facts = config.get("facts", {})
     student.eval()

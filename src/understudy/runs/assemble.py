@@ -37,6 +37,11 @@ TRAP = (
     "{name} charges every step and never pays, so a student may learn to end its episodes early (the termination "
     "trap). Add the task reward ({name}+r), or --remedy absorbing, or --remedy credit:0."
 )
+TRAP_DESPITE_REWARD = (
+    "{name} charges every step, at times more than the task pays, and so may have taught the student to end its "
+    "episodes early (the termination trap). Raise --task-weight, or take --divergence kl, --remedy absorbing or "
+    "--remedy credit:0."
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,14 @@ class Assembly:
         return PolicyActor(self.teacher, self.views.teacher, None, self.device)
 
     def trap_sprung(self, student_length: float, teacher_length: float) -> str | None:
-        """The warning of the report, where the student's episodes are far shorter than the teacher's."""
-        if self.method.charges_every_step and student_length < 0.5 * teacher_length:
-            lengths = f"the student's episodes last {student_length:.0f} steps, the teacher's {teacher_length:.0f}."
-            return f"{lengths} {TRAP.format(name=self.method.name)}"
-        return None
+        """The warning of the report, where the student's episodes in training's last evaluation were far too short."""
+        if not self.method.charges or student_length >= 0.5 * teacher_length:
+            return None
+        text = TRAP if self.method.charges_every_step else TRAP_DESPITE_REWARD
+        return (
+            f"training ended with episodes of {student_length:.0f} steps, the teacher's last {teacher_length:.0f}. "
+            + text.format(name=self.method.name)
+        )
 
     def close(self) -> None:
         self.simulator.close()

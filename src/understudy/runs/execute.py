@@ -60,6 +60,7 @@ class _Run:
         self.evaluation_seconds = self.final_seconds = 0.0
         self.dropped_tails = 0
         self.best: tuple[float, dict[str, torch.Tensor]] | None = None
+        self.last_length = np.inf  # of the student's episodes in the last evaluation, even where the best is kept
 
     def close(self) -> None:
         self.bench.close()
@@ -75,7 +76,8 @@ class _Run:
         because = "the budget of environment steps is spent"
         while self.learner.env_steps < parts.budget:
             self._train()
-            if judge.due(self._spent()) and self.learner.updates:
+            last = self.learner.env_steps >= parts.budget  # or the student of the last steps would never be judged
+            if last or judge.due(self._spent()):
                 verdict = self._evaluate(judge)
                 if verdict.enough:
                     because = verdict.because
@@ -95,6 +97,7 @@ class _Run:
             seed=self.config.seed,
         )
         self.visitations = Visitations(self.parts, self.bench, self.config.seed)
+        judge.charge(self.visitations.played)
         self.evaluation_seconds += time.perf_counter() - began
         return judge
 
@@ -130,20 +133,24 @@ class _Run:
         self.learner.optimiser.swap()
         verdict = judge.judge(self._student_play())
         mean = float(verdict.student.returns.mean())
-        if self.best is None or mean > self.best[0]:
-            self.best = mean, {k: v.detach().clone() for k, v in self.parts.student.state_dict().items()}
+        self.last_length = float(verdict.student.lengths.mean())
+        point = None if verdict.recovered is None else verdict.recovered.point
+        score = mean if point is None else point  # the point, for the two sets of seeds are not equally hard
+        if self.best is None or score > self.best[0]:
+            self.best = score, {k: v.detach().clone() for k, v in self.parts.student.state_dict().items()}
+        before = self.visitations.played
         divergences = self.visitations.measure()
+        judge.charge(self.visitations.played - before)
         if not verdict.enough:
             self.learner.optimiser.swap()
         self.evaluation_seconds += time.perf_counter() - began
-        point = None if verdict.recovered is None else verdict.recovered.point
         self._append(
             {
                 "kind": "evaluation",
                 "env_steps": self.learner.env_steps,
                 "updates": self.learner.updates,
                 "student_return": mean,
-                "student_length": float(verdict.student.lengths.mean()),
+                "student_length": self.last_length,
                 "teacher_return": float(verdict.teacher.returns.mean()),
                 "recovered": point,
                 "recovered_interval": None if verdict.recovered is None else verdict.recovered.interval,
@@ -155,11 +162,9 @@ class _Run:
         return verdict
 
     def _restore_best(self) -> None:
-        """At the budget's end the best student that was evaluated is kept, or else the average of the last."""
-        if self.best is not None:
-            self.parts.student.load_state_dict(self.best[1])
-        else:
-            self.learner.optimiser.swap()
+        """At the budget's end the best student that was evaluated is kept; the last was."""
+        assert self.best is not None
+        self.parts.student.load_state_dict(self.best[1])
 
     def _finish(self, judge: Judge, because: str) -> Result:
         began = time.perf_counter()
@@ -169,8 +174,8 @@ class _Run:
         student = self._student_play()(seeds)
         random = judge.play_random(seeds)
         self.final_seconds = time.perf_counter() - began
-        self._save()
         result = self._result(teacher, student, random, because)
+        self._save()
         self.folder.finish(result)
         return result
 
@@ -190,31 +195,15 @@ class _Run:
         )
 
     def _result(self, teacher: Episodes, student: Episodes, random: Episodes, because: str) -> Result:
-        generator = np.random.default_rng(0)
-        gain = recovered(student.returns, teacher.returns, random.returns, generator)
-        intervals: dict[str, Any] = {
-            f"{name}_interval": bootstrap_interval(episodes.returns, generator)
-            for name, episodes in (("teacher", teacher), ("student", student), ("random", random))
-        }
         config, parts = self.config, self.parts
         return Result(
-            teacher_return=float(teacher.returns.mean()),
-            random_return=float(random.returns.mean()),
-            student_return=float(student.returns.mean()),
-            recovered=None if gain is None else gain.point,
-            recovered_interval=None if gain is None else gain.interval,
+            **_figures(teacher, student, random),
             env_steps=self.learner.env_steps,
             updates=self.learner.updates,
             seconds=self.training_seconds,
             teacher_parameters=parts.teacher.parameter_count,
             student_parameters=parts.student.parameter_count,
             stopped_because=because,
-            teacher_worst_5_percent=worst_mean(teacher.returns),
-            student_worst_5_percent=worst_mean(student.returns),
-            teacher_length=float(teacher.lengths.mean()),
-            student_length=float(student.lengths.mean()),
-            random_length=float(random.lengths.mean()),
-            episodes=len(teacher.returns),
             evaluation_seconds=self.evaluation_seconds,
             final_seconds=self.final_seconds,
             extra=self.visitations.measure(),
@@ -228,10 +217,29 @@ class _Run:
             seed=config.seed,
             dropped_tails=self.dropped_tails,
             path=str(self.folder.path),
-            termination_trap=parts.trap_sprung(float(student.lengths.mean()), float(teacher.lengths.mean())),
+            termination_trap=parts.trap_sprung(
+                min(self.last_length, float(student.lengths.mean())), float(teacher.lengths.mean())
+            ),
             warnings=tuple(parts.warnings),
-            **intervals,
         )
+
+
+def _figures(teacher: Episodes, student: Episodes, random: Episodes) -> dict[str, Any]:
+    """What the final episodes say, by the names of :class:`Result`."""
+    generator = np.random.default_rng(0)
+    gain = recovered(student.returns, teacher.returns, random.returns, generator)
+    figures: dict[str, Any] = {
+        "episodes": len(teacher.returns),
+        "recovered": None if gain is None else gain.point,
+        "recovered_interval": None if gain is None else gain.interval,
+        "teacher_worst_5_percent": worst_mean(teacher.returns),
+        "student_worst_5_percent": worst_mean(student.returns),
+    }
+    for name, episodes in (("teacher", teacher), ("student", student), ("random", random)):
+        figures[f"{name}_return"] = float(episodes.returns.mean())
+        figures[f"{name}_interval"] = bootstrap_interval(episodes.returns, generator)
+        figures[f"{name}_length"] = float(episodes.lengths.mean())
+    return figures
 
 
 def _metrics(record: Record) -> dict[str, Any]:

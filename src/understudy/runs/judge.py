@@ -53,6 +53,10 @@ class Judge:
             self.played += _steps(self.teachers[turn])
         return self.teachers[turn]
 
+    def charge(self, steps: int) -> None:
+        """Count other play that belongs to evaluation."""
+        self.played += steps
+
     def due(self, spent: float) -> bool:
         """Whether training has cost as much as every evaluation so far and the next one; all in environment steps."""
         unseen = 0 if self.turn in self.teachers else self.next_cost

@@ -20,11 +20,12 @@ class Visitations:
     """Mean KL(teacher‖student) in nats on states that the teacher, the student and the uniform policy visit.
 
     The teacher's and the uniform policy's states are collected once; the student's anew for each measurement, and no
-    measurement leaves a trace in the training. All three sample their actions.
+    measurement leaves a trace in the training. All three sample their actions. ``played``: steps so far.
     """
 
     def __init__(self, parts: Assembly, simulator: Simulator, seed: int) -> None:
         self.parts, self.simulator = parts, simulator
+        self.played = 0
         self.generators = [np.random.default_rng([seed, 4, k]) for k in range(3)]
         teacher = PolicyActor(parts.teacher, parts.views.teacher, self.generators[0], parts.device)
         self.windows = {
@@ -35,7 +36,9 @@ class Visitations:
     def _collect(self, actor: Actor) -> Window:
         """Steps from fresh episodes in every copy; their seeds are of no other use."""
         seed = int(self.generators[2].integers(2**31))
-        return Rollout(self.simulator, self.parts.actions, seed).collect(actor, max(1, STEPS // self.simulator.copies))
+        steps = max(1, STEPS // self.simulator.copies)
+        self.played += steps * self.simulator.copies
+        return Rollout(self.simulator, self.parts.actions, seed).collect(actor, steps)
 
     def measure(self) -> dict[str, float]:
         """``kl_teacher``, ``kl_student`` and ``kl_uniform``, named for whose states they are measured on."""
