@@ -1,0 +1,65 @@
+"""What a student of an earlier run says of itself. Its folder may come from anywhere, so none of it is run as code."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from understudy.envs.views import View, parse_view
+from understudy.envs.wrappers import WRAPPERS
+from understudy.errors import SpaceError, TeacherError
+from understudy.policies.policy import Policy
+
+INERT: dict[str, Container[str]] = {"wrappers": WRAPPERS, "view": ("key",)}
+"""What may stand before a colon without being a module or a file."""
+
+
+def brought(
+    policy: Policy, wrap: tuple[str, ...], view: str, view_option: str, trust: bool
+) -> tuple[tuple[str, ...], View] | None:
+    """The wrappers and the view that a policy brings, where the options ``wrap`` and ``view`` name none.
+
+    None for policies that say nothing of themselves. ``trust``: they may name functions, which are run.
+    """
+    facts = facts_of(policy)
+    if not facts:
+        return None
+    wrappers = wrap or _said(policy, facts, "wrappers", "--wrap", trust)
+    seen = view or ",".join(_said(policy, facts, "view", view_option, trust))
+    return wrappers, parse_view(seen)
+
+
+def facts_of(policy: Policy) -> dict[str, Any]:
+    """What a student of an earlier run says of itself; nothing for any other policy."""
+    found = getattr(policy, "facts", {})
+    if not isinstance(found, dict):
+        raise TeacherError(f"{policy.description}: the facts in its config.json are damaged; restore the file")
+    return found
+
+
+def gamma_of(policy: Policy) -> float | None:
+    """The discount that a policy was trained for, where it is known."""
+    found = getattr(policy, "gamma", None) or facts_of(policy).get("gamma")
+    if found is None:
+        return None
+    if not isinstance(found, int | float) or not 0 < found <= 1:
+        raise TeacherError(f"{policy.description}: its discount must lie in (0, 1], got {found!r}; give --gamma")
+    return float(found)
+
+
+def _said(policy: Policy, facts: dict[str, Any], key: str, option: str, trust: bool) -> tuple[str, ...]:
+    """The texts under a key, one or several, if they are texts and run nothing."""
+    found = facts.get(key, ())
+    if found is None:
+        raise SpaceError(f"the members of {policy.description} differ in their {key}. Say which counts with {option}.")
+    texts = (found,) if isinstance(found, str) else found
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise TeacherError(f"{policy.description}: its {key} are no texts: {found!r}. Give {option}, or restore it")
+    for text in texts:
+        head, colon, _ = text.partition(":")
+        if colon and head not in INERT[key] and not trust:
+            raise TeacherError(
+                f"{policy.description} names {text!r} under its {key}, and opening it would run that code. If you know "
+                f"what it does, pass --trust, or say it yourself: {option} {text}"
+            )
+    return tuple(texts)
