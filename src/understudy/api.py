@@ -17,7 +17,7 @@ def distill(teacher: Any, env: Any, student: str = "mlp:64,64", method: str | No
 
     teacher: what :func:`understudy.open_teacher` takes: a path, ``scheme:path``, a policy, an ``nn.Module`` or a
     function. env: a Gymnasium id, ``envpool:ID``, ``module:function``, or a function that makes one environment.
-    method: a row of :data:`understudy.methods.METHODS`; by default what suits the teacher. options: the other
+    method: a row of :data:`understudy.methods.METHODS`; by default on-policy-distill. options: the other
     options of ``understudy distill --help``, with underscores (``seed``, ``out``, ``steps``, ``target`` ...).
 
     The run folder is ``result.path``; ``understudy.load_student(result.path)`` opens the student. Raises subclasses

@@ -103,3 +103,11 @@ def test_spaces_that_do_not_match_are_both_printed(observation, action):
         check_spaces(observation, action, box(8), spaces.Discrete(2))
     wrong = (observation, box(8)) if observation != box(8) else (action, spaces.Discrete(2))
     assert all(str(space) in str(refused.value) for space in wrong)
+
+
+def test_actions_that_are_scaled_to_bounds_need_the_same_bounds():
+    wide, narrow = spaces.Box(-2, 2, (1,)), spaces.Box(-1, 1, (1,))
+    check_spaces(box(3), narrow, box(3), wide)
+    check_spaces(box(3), wide, box(3), wide, squashed=True)
+    with pytest.raises(SpaceError, match="--wrap rescale-action"):
+        check_spaces(box(3), narrow, box(3), wide, squashed=True)

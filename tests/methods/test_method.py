@@ -23,6 +23,7 @@ from understudy.methods import (
     with_expected_reward,
     with_weights,
 )
+from understudy.methods.schedule import parse
 
 STUDENT = CONTROLS["student"]
 FALLING = Schedule("linear", 1.0, 0.0, 0.5)
@@ -226,3 +227,35 @@ def test_another_control_is_another_claim():
 
 def test_a_weighted_task_reward_is_printed_with_its_weight():
     assert term_text(plus_task_reward(METHODS["n-distill"], 0.1).reward) == "−H(π‖πθ)′ + 0.1·r"
+
+
+def test_a_row_whose_weights_are_all_zero_is_refused_but_a_schedule_may_end_there():
+    with pytest.raises(MethodError, match="weight 0 throughout"):
+        Method("idle", CONTROLS["student"], loss=(Part(0, "forward-kl"),), reward=(Part(0.0, "task-reward"),))
+    with pytest.raises(MethodError, match="weight 0 throughout"):
+        with_weights(METHODS["n-distill"], loss=0.0)
+    fading = with_weights(METHODS["n-distill"], loss=parse("linear:1:0"))
+    assert [part.weight for part in fading.at(1.0).parts] == [0, 0]
+    assert [part.weight for part in fading.at(1.0).divergence_only().parts] == [0, 0]
+    assert with_weights(METHODS["n-distill+r"], loss=0.0).loss[0].weight == 0
+
+
+def test_mixtures_that_only_begin_and_end_alike_are_not_taken_for_one_another():
+    slow, fast = (with_control(METHODS["on-policy-distill"], mixture(parse(f"linear:1:0:{x}"))) for x in (1.0, 0.5))
+    changed = with_control(slow, fast.control)
+    assert changed.control.at(0.5) == (0.0, 1.0, 0.0)
+    assert slow.control.at(0.5) == (0.5, 0.5, 0.0)
+    assert with_control(slow, slow.control) is slow
+
+
+def test_a_student_that_acts_only_on_the_way_is_no_fixed_control():
+    control = Control(teacher=parse("linear:1:0:0.5"), uniform=parse("linear:0:1"))
+    assert control.at(0.5) == (0.0, 0.5, 0.5)
+    assert with_control(METHODS["teacher-distill"], control).gradient is False
+
+
+def test_two_schedules_for_one_weight_are_refused():
+    row = with_weights(METHODS["on-policy-distill"], loss=parse("linear:1:0"))
+    with pytest.raises(ConfigurationError, match="two schedules"):
+        with_weights(row, loss=parse("linear:2:1"))
+    assert with_weights(row, loss=2.0).loss[0].weight == parse("linear:2:0")

@@ -369,3 +369,10 @@ def test_a_zip_opens_where_sb3_is_not_installed(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     flat, value = sb3_answers(model, np.ones((1, 5), np.float32))
     np.testing.assert_allclose([float(x) for x in ran.stdout.split()], [*flat[0, :2], value[0]], atol=1e-5)
+
+
+def test_opening_an_agent_leaves_the_global_generator_alone():
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    load(Path(__file__).parents[2] / "teachers" / "ppo-CartPole-v1.zip")
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
 
 from understudy.errors import ConfigurationError, MethodError, SpaceError, UnderstudyError
 from understudy.math.distributions import Family
@@ -60,7 +62,7 @@ def acts(observation: np.ndarray) -> np.ndarray:
         ({"env": "MountainCar-v0"}, SpaceError, ("(4,)", "(2,)", "Discrete(3)")),
         ({"teacher_view": "0,1"}, SpaceError, ("(4,)", "(2,)")),
         ({"student_view": "0,7"}, SpaceError, ("'0,7'", "0 to 3")),
-        ({"critic_view": "key:a"}, SpaceError, ("'key:a'", "selects keys")),
+        ({"critic_view": "key:a", "method": "n-distill+r"}, SpaceError, ("'key:a'", "selects keys")),
         ({"student": "cnn:small"}, SpaceError, ("needs pictures", "mlp:64,64")),
         ({"method": "teacher-v-reward", "teacher": acts}, MethodError, ("value function", "on-policy-distill")),
         ({"method": "n-distill", "remedy": "absorbing", "gamma": 1}, ConfigurationError, ("--gamma below 1",)),
@@ -92,6 +94,15 @@ def test_a_teacher_of_actions_alone_cannot_say_how_likely_others_are(build: Any,
             "n-distill (gae, kl, absorbing)",
         ),
         ({"method": "n-distill", "remedy": "credit:0.5"}, "n-distill (ppo, credit:0.5)"),
+        (
+            {"control": "mixture:linear:1:0:0.5", "loss_weight": 2.0},
+            "on-policy-distill over aggregated states (control mixture(linear:1:0:0.5), loss weight 2.0)",
+        ),
+        ({"method": "on-policy-distill", "control": "student"}, "on-policy-distill over aggregated states"),
+        (
+            {"method": "exp-entropy-regularised+r", "expected_reward": True, "task_weight": "linear:0:1"},
+            "exp-entropy-regularised+r (ppo, task weight linear:0:1, expected reward)",
+        ),
     ],
 )
 def test_the_title_names_what_changes_the_method(build: Any, options: dict[str, Any], title: str) -> None:
@@ -127,9 +138,9 @@ def test_gamma_is_the_teachers_unless_given_and_a_difference_is_told(build: Any)
 
 
 def test_the_estimators_options_are_the_configurations(build: Any) -> None:
-    objective = build(method="n-distill+r", estimator="gae", gae_lambda=0.5, clip=0.1, epochs=3).learner.objective
+    objective = build(method="n-distill+r", estimator="ppo", gae_lambda=0.5, clip=0.1, epochs=3).learner.objective
     estimator = objective.estimator
-    assert (estimator.kind, estimator.lam, estimator.clip, estimator.epochs) == ("gae", 0.5, 0.1, 3)
+    assert (estimator.kind, estimator.lam, estimator.clip, estimator.epochs) == ("ppo", 0.5, 0.1, 3)
     assert build(method="n-distill+r").learner.objective.estimator.kind == "ppo"
 
 
@@ -200,3 +211,32 @@ def test_the_same_seed_assembles_the_same_student(build: Any) -> None:
     one, two, other = (build(seed=seed).student.state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_vector_environment_is_refused_for_it_cannot_be_trained_in_and_evaluated_in(build: Any) -> None:
+    env = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")] * 2)
+    with pytest.raises(ConfigurationError, match="a function that makes one environment, or an id"):
+        build(env=env)
+    env.close()
+
+
+def test_a_squashed_teacher_of_other_bounds_than_the_environments_is_refused(build: Any) -> None:
+    seen = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    narrow, right = (
+        Student(seen, spaces.Box(-bound, bound, (1,), np.float32), Family("squashed-gaussian", (1,)), "mlp:4")
+        for bound in (1.0, 2.0)
+    )
+    with pytest.raises(SpaceError, match="scaled to the bounds"):
+        build(teacher=narrow, env="Pendulum-v1")
+    assert build(teacher=right, env="Pendulum-v1").student.family.kind == "squashed-gaussian"
+
+
+def test_students_as_one_teacher_bring_what_they_share(build: Any, tmp_path: Path) -> None:
+    facts = {"view": "2,4", "wrappers": ["time-feature"], "gamma": 0.9}
+    paths = [student(tmp_path / name, **facts) for name in ("one", "two")]
+    parts = build(teacher=",".join(paths))
+    assert (parts.views.teacher.text, parts.origin.wrappers, parts.gamma) == ("2,4", ("time-feature",), 0.9)
+    other = student(tmp_path / "other", **facts | {"view": "0,1"})
+    with pytest.raises(SpaceError, match=r"differ in their view\. Say what counts with --teacher-view"):
+        build(teacher=f"{paths[0]},{other}")
+    assert build(teacher=f"{paths[0]},{other}", teacher_view="0,1").views.teacher.text == "0,1"

@@ -80,7 +80,10 @@ def test_all_problems_are_reported_at_once() -> None:
         ({"wrap": "one"}, "wrap must be a list of texts"),
         ({"method": "n-distill", "control": "teacher"}, "needs the student to act"),
         ({"method": "on-policy-distill", "task_weight": 2}, "Use on-policy-distill+r"),
+        ({"task_weight": 2}, "Use on-policy-distill+r"),
         ({"method": "on-policy-distill", "expected_reward": True}, "no expected form"),
+        ({"loss_weight": 0}, "weight 0 throughout"),
+        ({"loss_weight": "linear:0:0"}, "weight 0 throughout"),
         ({"method": "n-distill", "control": "mixture:linear:1:0"}, "needs the student to act"),
     ],
 )
@@ -115,7 +118,7 @@ def test_options_shape_the_row() -> None:
         ("forward-kl", -1.0, 0.5, True),
         ("task-reward", 2.0, 1.0, False),
     ]
-    assert made().row("on-policy-distill") == METHODS["on-policy-distill"]
+    assert made().row() == METHODS["on-policy-distill"]
     assert str(made(method="on-policy-distill", control="mixture:0.25").row().control) == "mixture(0.25)"
 
 

@@ -206,7 +206,8 @@ def test_the_same_seed_gives_the_same_student_and_the_same_records(tmp_path: Pat
 def test_rows_with_a_reward_run_and_keep_the_value_they_learned(
     method: str, estimator: str, has_value: bool, tmp_path: Path
 ) -> None:
-    result = distilled(tmp_path / "run", method=method, estimator=estimator, steps=1000, collect=512)
+    amounts = {} if estimator == "returns" else {"collect": 512}
+    result = distilled(tmp_path / "run", method=method, estimator=estimator, steps=1000, **amounts)
     assert result.method == f"{method} ({estimator})"
     student = understudy.load_student(tmp_path / "run")
     assert student.has_value == has_value

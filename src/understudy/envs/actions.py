@@ -10,26 +10,10 @@ from gymnasium import Space, spaces
 
 from understudy.errors import SpaceError
 from understudy.math.distributions import Family
+from understudy.policies.families import family_of
 
 ToEnv = Callable[[np.ndarray], np.ndarray]
 Uniform = Callable[[int, np.random.Generator], np.ndarray]
-
-
-def family_of(action_space: Space[Any], squashed: bool = False) -> Family:
-    """The family of distributions over an action space."""
-    if isinstance(action_space, spaces.Discrete):
-        return Family("categorical", (int(action_space.n),))
-    if isinstance(action_space, spaces.MultiDiscrete):
-        return Family("multi-categorical", tuple(int(n) for n in action_space.nvec.flat))
-    if isinstance(action_space, spaces.MultiBinary):
-        return Family("bernoulli", (int(np.prod(action_space.shape)),))
-    if isinstance(action_space, spaces.Box):
-        kind = "squashed-gaussian" if squashed else "gaussian"
-        return Family(kind, (int(np.prod(action_space.shape)),))
-    raise SpaceError(
-        f"actions in {action_space} cannot be drawn: Understudy knows Discrete, MultiDiscrete, MultiBinary and Box. "
-        "Wrap the environment so that its actions are one of these."
-    )
 
 
 class ActionMap:

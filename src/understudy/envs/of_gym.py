@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import re
-from collections.abc import Callable, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -97,7 +100,8 @@ def _function(env: str) -> Callable[..., Any] | None:
 
 def _wrapped_call(make_one: Callable[[], Any], name: str, wrappers: tuple[str, ...]) -> Env:
     try:
-        env = make_one()
+        with quiet_mujoco():
+            env = make_one()
     except Exception as error:
         raise EnvironmentFailure(f"making {name} failed: {type(error).__name__}: {error}") from error
     if not isinstance(env, gymnasium.Env):
@@ -109,13 +113,39 @@ def _wrapped_id(env_id: str, wrappers: tuple[str, ...], kwargs: dict[str, Any]) 
     spec = _spec(env_id)
     try:
         # the order of reset and step is ours to keep, and the checks of new environments cost every step
-        env = gymnasium.make(dataclasses.replace(spec, order_enforce=False, disable_env_checker=True), **kwargs)
+        with quiet_mujoco(str(spec.entry_point)):
+            env = gymnasium.make(dataclasses.replace(spec, order_enforce=False, disable_env_checker=True), **kwargs)
     except (refusals.Error, ImportError) as error:
         raise _explained(env_id, error) from error
     except Exception as error:
         given = f" with {kwargs}" if kwargs else ""
         raise EnvironmentFailure(f"making {env_id}{given} failed: {type(error).__name__}: {error}") from error
     return wrapped(env, wrappers)
+
+
+@contextmanager
+def quiet_mujoco(entry_point: str = "") -> Iterator[None]:
+    """Keep MuJoCo from telling users of HalfCheetah's deprecated XML, on stderr and in MUJOCO_LOG.TXT, at every make.
+
+    What else it warns of is shown as a Python warning. Free where MuJoCo plays no part.
+    """
+    if "mujoco" not in sys.modules and "mujoco" not in entry_point:
+        yield
+        return
+    try:
+        import mujoco
+    except ImportError:  # its environment says so
+        yield
+        return
+    before, said = mujoco.get_mju_user_warning(), []
+    mujoco.set_mju_user_warning(said.append)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+        for text in said:
+            if "'settotalmass' is deprecated" not in text:
+                warnings.warn(f"MuJoCo: {text}", stacklevel=2)
 
 
 def _spec(env_id: str) -> EnvSpec:

@@ -37,7 +37,6 @@ class MDPSimulator:
 
     def reset(self, seed: int | None = None) -> np.ndarray:
         self.plays += 1
-        self.plays += 1
         words = np.random.SeedSequence(self._seed if seed is None else seed)
         self._key = words.generate_state(self.copies, np.uint64)
         self._seed = int(words.generate_state(self.copies + 1, np.uint64)[-1])  # the next reset plays on, not again
@@ -48,7 +47,6 @@ class MDPSimulator:
 
     def begin(self, copies: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
         """Begin an episode in each of these copies; it is the same episode for the same seed and the same actions."""
-        self.plays += 1
         self.plays += 1
         rows = np.asarray(copies, dtype=np.int64)
         self._forever = False

@@ -146,8 +146,12 @@ def check_spaces(
     teacher_act: gymnasium.Space[Any],
     env_obs: gymnasium.Space[Any],
     env_act: gymnasium.Space[Any],
+    squashed: bool = False,
 ) -> None:
-    """Refuses spaces of other kinds or shapes; bounds may differ, and images may have their channels first or last."""
+    """Refuses spaces of other kinds or shapes; bounds may differ, and images may have their channels first or last.
+
+    ``squashed``: the teacher's actions are scaled to the bounds of their Box, which must then be the environment's.
+    """
     wrong = [
         f"{what}: the teacher's {teacher} against the environment's {env}"
         for what, teacher, env in (("observations", teacher_obs, env_obs), ("actions", teacher_act, env_act))
@@ -158,6 +162,21 @@ def check_spaces(
             f"the teacher and the environment do not match. {'; '.join(wrong)}. "
             "Name the environment the teacher was trained in, or add what it was wrapped in (--wrap)."
         )
+    if squashed and not _same_bounds(teacher_act, env_act):
+        raise SpaceError(
+            f"the teacher's actions are scaled to the bounds of {teacher_act}, but the environment's are those of "
+            f"{env_act}. Name the environment the teacher was trained in, or add --wrap rescale-action if that "
+            "environment was rescaled."
+        )
+
+
+def _same_bounds(one: gymnasium.Space[Any], other: gymnasium.Space[Any]) -> bool:
+    return (
+        isinstance(one, spaces.Box)
+        and isinstance(other, spaces.Box)
+        and np.allclose(one.low, other.low)
+        and np.allclose(one.high, other.high)
+    )
 
 
 def _alike(one: gymnasium.Space[Any], other: gymnasium.Space[Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -171,6 +172,8 @@ class Method:
     def __post_init__(self) -> None:
         if not self.loss and not self.reward:
             raise MethodError(f"{self.name}: a method needs a loss or a reward term")
+        if not any(any(extremes(part.weight)) for part in self.parts):
+            raise MethodError(f"{self.name}: every part has weight 0 throughout: nothing would be learned")
         if any(part.later for part in self.loss):
             raise MethodError(f"{self.name}: a loss term speaks of s_t; only reward parts may be taken one step later")
         if self.reward and not self.control.is_student:
@@ -231,7 +234,7 @@ class Method:
 
     def divergence_only(self) -> Method:
         """The row with its reward's divergences and log-probabilities alone, without task reward and values."""
-        return replace(self, reward=tuple(p for p in self.reward if p.atom not in ("task-reward", *VALUES)))
+        return self._with_terms(self.loss, tuple(p for p in self.reward if p.atom not in ("task-reward", *VALUES)))
 
     def at(self, progress: float) -> Method:
         """The row with every schedule read at ``progress`` in [0, 1]."""
@@ -240,7 +243,14 @@ class Method:
         loss, reward = (
             tuple(replace(part, weight=at(part.weight, progress)) for part in term) for term in (self.loss, self.reward)
         )
-        return replace(self, loss=loss, reward=reward)
+        return self._with_terms(loss, reward)
+
+    def _with_terms(self, loss: Term, reward: Term) -> Method:
+        """A piece or a moment of the row, unchecked: a schedule may end at 0, which a whole row may not be."""
+        changed = copy(self)
+        object.__setattr__(changed, "loss", loss)
+        object.__setattr__(changed, "reward", reward)
+        return changed
 
 
 def negated(term: Term, **changes: object) -> Term:
@@ -327,9 +337,10 @@ def with_expected_reward(method: Method) -> Method:
 
 def with_control(method: Method, control: Control) -> Method:
     """The row with another policy acting. A loss is a gradient field exactly if the student's weights play no part."""
-    if control.at(0.0) == method.control.at(0.0) and control.at(1.0) == method.control.at(1.0):
+    own = method.control
+    if (control.teacher, control.uniform) == (own.teacher, own.uniform):  # the student's weight is what these leave
         return method
-    fixed = control.at(0.0)[1] == control.at(1.0)[1] == 0.0
+    fixed = all(control.at(progress / 16)[1] < 1e-9 for progress in range(17))
     objective = f"E_q Σ {term_text(method.loss)}" if fixed else "none exists"
     return replace(method, control=control, gradient=fixed, objective=objective)
 
@@ -354,6 +365,11 @@ def with_weights(method: Method, loss: Weight = 1.0, task: Weight = 1.0) -> Meth
 
     def times(part: Part, weight: Weight) -> Part:
         if isinstance(weight, Schedule):
+            if isinstance(part.weight, Schedule):
+                raise ConfigurationError(
+                    f"two schedules for one weight: {part.atom} of {method.name} has {part.weight} already, and "
+                    f"{weight} is given. Give a number, or change the row."
+                )
             return replace(part, weight=scaled(weight, at(part.weight, 0)))
         return replace(part, weight=scaled(part.weight, weight))
 

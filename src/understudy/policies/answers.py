@@ -33,8 +33,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, distributions
 
-from understudy.errors import ConfigurationError, SpaceError, TeacherError, nearest
+from understudy.errors import ConfigurationError, TeacherError, nearest
 from understudy.math.distributions import Family
+from understudy.policies.families import family_of
 
 DEFAULT_STD = 0.1
 """Standard deviation given to bare continuous actions, as a fraction of half the action range."""
@@ -45,19 +46,6 @@ BARE = "answer"
 """The name of an array that came without one."""
 
 Parts = dict[str, Tensor]
-
-
-def family_of(space: gymnasium.Space[Any]) -> Family:
-    """The family in which answers for this action space are read; Box is Gaussian."""
-    if isinstance(space, spaces.Discrete):
-        return Family("categorical", (int(space.n),))
-    if isinstance(space, spaces.MultiDiscrete):
-        return Family("multi-categorical", tuple(int(n) for n in space.nvec.ravel()))
-    if isinstance(space, spaces.MultiBinary):
-        return Family("bernoulli", (int(np.prod(space.shape)),))
-    if isinstance(space, spaces.Box):
-        return Family("gaussian", (int(np.prod(space.shape)),))
-    raise SpaceError(f"actions must be Discrete, MultiDiscrete, MultiBinary or Box, got {space}")
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,20 @@ class Ensemble:
     @property
     def gamma(self) -> float | None:
         """The members' discount where all have the same."""
-        gammas = {getattr(policy, "gamma", None) for policy in self.policies}
-        return gammas.pop() if len(gammas) == 1 else None
+        gammas = [getattr(p, "gamma", None) or getattr(p, "facts", {}).get("gamma") for p in self.policies]
+        return gammas[0] if gammas.count(gammas[0]) == len(gammas) else None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What members that are students say of themselves where all say the same; None where they differ."""
+        said: list[dict[str, Any]] = [getattr(policy, "facts", {}) for policy in self.policies]
+        if not any(said):
+            return {}
+        found = {}
+        for key, nothing in (("wrappers", []), ("view", "")):
+            values = [facts.get(key, nothing) for facts in said]
+            found[key] = values[0] if values.count(values[0]) == len(values) else None
+        return found
 
     @property
     def scores(self) -> bool:

@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from understudy.errors import MissingExtra, TeacherError
+from understudy.errors import MissingExtra, SpaceError, TeacherError
 from understudy.policies.answers import ALIASES, NAMES
 from understudy.policies.outside import OutsidePolicy, open_source
 from understudy.policies.policy import TensorObservation
@@ -101,7 +101,25 @@ def load(
     if strange or not session.get_inputs():
         what = f"{strange[0].name} of the type {strange[0].type}" if strange else "no input"
         raise TeacherError(f"{path} takes {what}; export it with float32 observations")
+    _check_width(session, path, observation_space)
     return open_source(Session(session, f"ONNX file {path.name}", count), observation_space, action_space, std)
+
+
+def _check_width(session: Any, path: Path, space: gymnasium.Space[Any] | None) -> None:
+    """Refuse observations that the graph's first input cannot take; sizes without a number fit all."""
+    wanted, inputs = list(session.get_inputs()[0].shape)[1:], len(session.get_inputs())
+    if not isinstance(space, gymnasium.spaces.Box) or inputs > 1 or not wanted:
+        return
+    given = list(space.shape)
+    fits = len(wanted) == len(given) and all(
+        not isinstance(size, int) or size == other for size, other in zip(wanted, given, strict=True)
+    )
+    if not fits:
+        shown = ", ".join(str(size) if isinstance(size, int) else "any" for size in wanted)
+        raise SpaceError(
+            f"{path} expects observations of shape [{shown}], the environment gives {given}. Name the environment that "
+            "it was made for, or the wrappers or the view that it saw"
+        )
 
 
 def _count(model: Any, path: Path) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import torch
+
 from understudy.errors import ConfigurationError
 from understudy.policies import sb3_vecnormalize
 from understudy.policies.policy import Policy
@@ -33,6 +35,11 @@ def load(
         raise ConfigurationError(f"the teacher's standard deviation must be positive and finite, got {std:g}")
     archive = read_archive(Path(path).expanduser())
     statistics = _statistics(archive, vecnormalize, trust)
+    with torch.random.fork_rng(devices=[]):  # layers are made with random weights before they get the file's
+        return _opened(archive, statistics, trust, std)
+
+
+def _opened(archive: Archive, statistics: VecNormalize | None, trust: bool, std: float | None) -> Policy:
     try:
         plans, built = build(archive, std)
     except NotStandard as error:

@@ -12,8 +12,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from understudy.errors import ConfigurationError, TeacherError
+from understudy.errors import ConfigurationError, SpaceError, TeacherError
 from understudy.math.distributions import Family
+from understudy.policies.families import family_of
 from understudy.policies.sb3_archive import Archive
 from understudy.policies.sb3_heads import (
     ChosenValue,
@@ -73,7 +74,7 @@ class Plans:
     @cached_property
     def family(self) -> Family:
         """By the action space alone; squashing is the builders' affair."""
-        return family_of(self.action_space, str(self.archive.path))
+        return agent_family(self.action_space, str(self.archive.path))
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
@@ -119,16 +120,14 @@ def _hidden(net_arch: Any, part: str) -> list[int] | None:
     return sizes if all(isinstance(size, int) for size in sizes) else None
 
 
-def family_of(space: gymnasium.Space[Any], source: str) -> Family:
+def agent_family(space: gymnasium.Space[Any], source: str) -> Family:
     """The family of an agent's answers in an action space; Box is Gaussian."""
-    if isinstance(space, spaces.Discrete):
-        return Family("categorical", (int(space.n),))
-    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return Family("multi-categorical", tuple(int(n) for n in space.nvec))
-    if isinstance(space, spaces.MultiBinary) and len(space.shape) == 1:
-        return Family("bernoulli", (int(space.shape[0]),))
-    if isinstance(space, spaces.Box):
-        return Family("gaussian", (int(torch.Size(space.shape).numel()),))
+    several = isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary) and len(space.shape) > 1
+    try:
+        if not several:
+            return family_of(space)
+    except SpaceError:
+        pass
     raise TeacherError(f"{source}: its actions are {space}, which no agent of SB3 takes.")
 
 

@@ -20,7 +20,7 @@ from understudy.math.heads import Heads
 from understudy.policies import sb3_observation
 from understudy.policies.policy import TensorObservation
 from understudy.policies.sb3_archive import Archive
-from understudy.policies.sb3_build import DEFAULT_STD, family_of
+from understudy.policies.sb3_build import DEFAULT_STD, agent_family
 from understudy.policies.sb3_vecnormalize import VecNormalize
 
 CLASSES = {
@@ -109,7 +109,7 @@ class TrustedPolicy:
         if std is not None and self.read != self._action:
             raise ConfigurationError(f"{archive.path}: this agent has its own spread; drop the standard deviation.")
         self.scores = self.read in (self._q_values, self._quantiles)
-        self.family = family_of(self.action_space, str(archive.path))
+        self.family = agent_family(self.action_space, str(archive.path))
         self.memory_size = 0
         self.has_value = self.scores or hasattr(self.policy, "predict_values")
         self.full_support = self.family.continuous or self.read != self._action

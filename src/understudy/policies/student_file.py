@@ -53,6 +53,8 @@ def load_student(path: str | Path) -> Student:
     """
     folder = Path(path)
     folder = folder / "student" if (folder / "student" / "config.json").exists() else folder
+    if (folder / "config.toml").exists():
+        raise RunError(unfinished(folder))
     if not (folder / "config.json").exists() or not (folder / "model.safetensors").exists():
         raise RunError(f"{path} holds no student: expected model.safetensors and config.json in it or in its student/")
     try:
@@ -66,13 +68,21 @@ def load_student(path: str | Path) -> Student:
             with_value=config["has_value"],
         )
         student.load_state_dict(load_file(folder / "model.safetensors"))
+        student.facts = dict(config.get("facts", {}))
     except (UnderstudyError, KeyError, TypeError, ValueError, SafetensorError, RuntimeError, OSError) as error:
         raise RunError(f"the student in {folder} is damaged ({error}); distil it again, or restore the files") from None
-    student.facts = config.get("facts", {})
     student.eval()
     for parameter in student.parameters():
         parameter.requires_grad_(False)
     return student
+
+
+def unfinished(folder: Path) -> str:
+    """What to say of a run folder without a student."""
+    return (
+        f"{folder} is an unfinished run: it has a config.toml and no student. Run it again: "
+        f"understudy distill --config {folder / 'config.toml'} --out NEW"
+    )
 
 
 def space_to_json(space: gymnasium.Space[Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ import gymnasium
 from understudy.errors import ConfigurationError, TeacherError, nearest
 from understudy.policies.ensemble import Ensemble
 from understudy.policies.policy import Policy
+from understudy.policies.student_file import unfinished
 from understudy.policies.tempered import Q_TEMPERATURE, Tempered, check_temperature
 
 OPENERS = {
@@ -73,18 +74,22 @@ def open_teacher(
         "trust": trust,
         "std": std,
     }
-    members = _members(uri)
+    members = members_of(uri)
     if members is not None:
         return Ensemble([open_teacher(member, temperature=temperature, **options) for member in members])
-    if isinstance(uri, (str, os.PathLike)):
-        scheme, path = deduce(os.fspath(uri))
-        policy = _call(OPENERS[scheme], scheme, path, options)
-    else:
-        policy = _call("understudy.policies.open_function:of_object", "object", uri, options)
+    policy = _single(uri, options)
     scores = getattr(policy, "scores", False)
     if temperature is None:
         temperature = Q_TEMPERATURE if scores else 1.0
     return policy if temperature == 1 and not scores else Tempered(policy, temperature)
+
+
+def _single(uri: Any, options: Options) -> Policy:
+    """By name or by kind of object."""
+    if not isinstance(uri, (str, os.PathLike)):
+        return _call("understudy.policies.open_function:of_object", "object", uri, options)
+    scheme, path = deduce(os.fspath(uri))
+    return _call(OPENERS[scheme], scheme, path, options)
 
 
 def _call(home: str, scheme: str, path: Any, options: Options) -> Policy:
@@ -98,7 +103,7 @@ def _call(home: str, scheme: str, path: Any, options: Options) -> Policy:
     return opener(path, **{key: value for key, value in options.items() if key in takes})
 
 
-def _members(uri: Any) -> list[Any] | None:
+def members_of(uri: Any) -> list[Any] | None:
     """The members of an ensemble, or None."""
     if isinstance(uri, (list, tuple)):
         return list(uri)
@@ -164,7 +169,7 @@ def _existing(path: Path) -> Path:
         raise TeacherError(f"there is no teacher {path}: the folder {path.parent} does not exist")
     siblings = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
     same_stem = [name for name in siblings if Path(name).stem == path.name and Path(name).suffix in SUFFIXES]
-    hint = f" Did you mean {same_stem[0]!r}?" if same_stem else nearest(path.name, siblings)
+    hint = f" Did you mean {same_stem[0]!r}?" if same_stem else nearest(path.name, siblings, 0.8)  # suffixes are alike anyway
     raise TeacherError(f"there is no teacher {path}.{hint} Name {FORMS}")
 
 
@@ -188,6 +193,8 @@ def _scheme_of(path: Path) -> str:
 def _folder_scheme(path: Path) -> str:
     if (path / "student" / "config.json").exists() or (path / "config.json").exists():
         return "student"
+    if (path / "config.toml").exists():
+        raise TeacherError(unfinished(path))
     inside = sorted(entry.name for entry in path.iterdir() if entry.suffix in SUFFIXES)
     hint = f" It holds {', '.join(inside[:3])}: name that file, as in {path / inside[0]}." if inside else ""
     raise TeacherError(f"the folder {path} is no run: it has no student/config.json.{hint}")

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from understudy.engines.actor import PolicyActor
 from understudy.engines.critic import Critic
@@ -22,17 +23,20 @@ from understudy.envs.of_gym import make
 from understudy.envs.simulator import Simulator
 from understudy.envs.views import ObservationViews, View, parse_view
 from understudy.envs.wrappers import check_spaces, infer_wrappers
-from understudy.errors import MethodError
+from understudy.errors import ConfigurationError, MethodError
+from understudy.methods import lookup
 from understudy.methods.method import Method, Need
+from understudy.methods.schedule import parse
 from understudy.policies.network import Network, value_spec
 from understudy.policies.policy import Policy
 from understudy.policies.student import Student
 from understudy.policies.teachers import open_teacher
+from understudy.runs.brought import brought, gamma_of
 from understudy.runs.config import DistillConfig, parse_env_args, parse_remedy
 from understudy.runs.console import Console
 from understudy.runs.device import available
+from understudy.runs.options import chosen_estimator
 
-DEFAULT_METHOD = "on-policy-distill"
 TRAP = (
     "{name} charges every step and never pays, so a student may learn to end its episodes early (the termination "
     "trap). Add the task reward ({name}+r), or --remedy absorbing, or --remedy credit:0."
@@ -100,6 +104,11 @@ class Assembly:
 def assemble(config: DistillConfig, teacher: Any, env: Any, console: Console) -> Assembly:
     """Open, check and join everything that ``config`` names."""
     env = config.env if env is None else env
+    if isinstance(env, VectorEnv):
+        raise ConfigurationError(
+            "a vector environment cannot both be trained in and evaluated in between. Give a function that makes one "
+            "environment, or an id"
+        )
     kwargs = parse_env_args(config.env_args)
     device = available(config.device)
     teacher = config.teacher if teacher is None else teacher
@@ -126,8 +135,9 @@ def _joined(
     space, teacher_space, critic_space = (
         view.space(simulator.observation_space) for view in (views.student, views.teacher, views.critic)
     )
-    check_spaces(teacher.observation_space, teacher.action_space, teacher_space, simulator.action_space)
-    method = config.row(DEFAULT_METHOD)
+    squashed = teacher.family.kind == "squashed-gaussian"
+    check_spaces(teacher.observation_space, teacher.action_space, teacher_space, simulator.action_space, squashed)
+    method = config.row()
     warnings = _check_needs(method, teacher, config)
     for warning in warnings:
         console.warning(warning)
@@ -169,21 +179,14 @@ def _teacher(
         temperature=config.teacher_temperature,
         std=config.teacher_std,
     )
-    facts = facts_of(policy)
-    if facts:
-        view = parse_view(config.teacher_view or facts.get("view", ""))
-        return policy, config.wrap or tuple(facts.get("wrappers", ())), view
+    own = brought(policy, config.wrap, config.teacher_view, "--teacher-view", config.trust)
+    if own is not None:
+        return policy, *own
     seen = view.space(probe.observation_space)
     wanted, message = infer_wrappers(policy.observation_space, seen, probe.max_episode_steps)
     if message:
         console.note(message)
     return policy, (*config.wrap, *wanted), view
-
-
-def facts_of(policy: Policy) -> dict[str, Any]:
-    """What a student of an earlier run says of itself; nothing for any other policy."""
-    found: dict[str, Any] = getattr(policy, "facts", {})
-    return found
 
 
 def _check_needs(method: Method, teacher: Policy, config: DistillConfig) -> list[str]:
@@ -203,15 +206,14 @@ def _check_needs(method: Method, teacher: Policy, config: DistillConfig) -> list
 
 
 def _gamma(config: DistillConfig, teacher: Policy, console: Console) -> float:
-    own = getattr(teacher, "gamma", None) or facts_of(teacher).get("gamma")
+    own = gamma_of(teacher)
     if config.gamma is not None and own is not None and config.gamma != own:
         console.warning(f"--gamma {config.gamma:g}, but the teacher was trained with {own:g}; its values mean that one")
     return config.gamma or own or 0.99
 
 
 def _estimator(config: DistillConfig) -> Estimator:
-    kind = "ppo" if config.estimator == "auto" else config.estimator
-    return Estimator(kind, config.gae_lambda, config.clip, config.epochs)
+    return Estimator(chosen_estimator(config.estimator), config.gae_lambda, config.clip, config.epochs)
 
 
 def _remedy(config: DistillConfig) -> Remedy:
@@ -255,9 +257,12 @@ def _learner(
 
 def _title(method: Method, estimator: Estimator, config: DistillConfig) -> str:
     """The method's name with what changes it, as results must say."""
-    if not method.reward:
-        return f"{method.name} over aggregated states"
-    words = [estimator.kind]
+    name = method.name if method.reward else f"{method.name} over aggregated states"
+    words = [estimator.kind] if method.reward else []
+    words += [f"control {method.control}"] if method.control != lookup(config.row_name).control else []
+    words += [f"loss weight {config.loss_weight}"] if parse(config.loss_weight) != 1 else []
+    words += [f"task weight {config.task_weight}"] if parse(config.task_weight) != 1 else []
+    words += ["expected reward"] if config.expected_reward else []
     words += [config.divergence] if config.divergence == "kl" else []
     words += [config.remedy] if config.remedy != "none" else []
-    return f"{method.name} ({', '.join(words)})"
+    return f"{name} ({', '.join(words)})" if words else name

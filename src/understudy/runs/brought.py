@@ -24,16 +24,14 @@ def brought(
     facts = facts_of(policy)
     if not facts:
         return None
-    wrappers = wrap or _said(policy, facts, "wrappers", "--wrap", trust)
-    seen = view or ",".join(_said(policy, facts, "view", view_option, trust))
-    return wrappers, parse_view(seen)
+    wrappers = wrap or _said(policy, "wrappers", facts.get("wrappers", ()), "--wrap", trust)
+    said = () if view else _said(policy, "view", (facts.get("view", ""),), view_option, trust)
+    return wrappers, parse_view(view or said[0])
 
 
 def facts_of(policy: Policy) -> dict[str, Any]:
     """What a student of an earlier run says of itself; nothing for any other policy."""
-    found = getattr(policy, "facts", {})
-    if not isinstance(found, dict):
-        raise TeacherError(f"{policy.description}: the facts in its config.json are damaged; restore the file")
+    found: dict[str, Any] = getattr(policy, "facts", {})
     return found
 
 
@@ -47,14 +45,12 @@ def gamma_of(policy: Policy) -> float | None:
     return float(found)
 
 
-def _said(policy: Policy, facts: dict[str, Any], key: str, option: str, trust: bool) -> tuple[str, ...]:
-    """The texts under a key, one or several, if they are texts and run nothing."""
-    found = facts.get(key, ())
-    if found is None:
-        raise SpaceError(f"the members of {policy.description} differ in their {key}. Say which counts with {option}.")
-    texts = (found,) if isinstance(found, str) else found
+def _said(policy: Policy, key: str, texts: Any, option: str, trust: bool) -> tuple[str, ...]:
+    """The texts under a key, if they are texts and run nothing."""
+    if texts in (None, (None,)):
+        raise SpaceError(f"the members of {policy.description} differ in their {key}. Say what counts with {option}")
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise TeacherError(f"{policy.description}: its {key} are no texts: {found!r}. Give {option}, or restore it")
+        raise TeacherError(f"{policy.description}: its config.json is damaged: {key} {texts!r}. Give {option}")
     for text in texts:
         head, colon, _ = text.partition(":")
         if colon and head not in INERT[key] and not trust:

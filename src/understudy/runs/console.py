@@ -86,8 +86,16 @@ class Pace:
         return (self.budget - self.steps) / self.rate if self.steps else None
 
     def __str__(self) -> str:
+        return f"{self.done}, {self.speed}"
+
+    @property
+    def done(self) -> str:
+        return f"{self.steps:,} of {self.budget:,} steps"
+
+    @property
+    def speed(self) -> str:
         left = "" if self.left is None else f", at most {clock(self.left)} left"
-        return f"{self.steps:,} of {self.budget:,} steps, {self.rate:,.0f}/s{left}"
+        return f"{self.rate:,.0f}/s{left}"
 
 
 def clock(seconds: float) -> str:
@@ -134,22 +142,25 @@ class Lines:
 
     def evaluated(self, steps: int, mean_return: float, recovered: float | None) -> None:
         self.pace.steps, self.recovered = steps, recovered
-        self._print(", ".join(filter(None, (str(self.pace), f"return {mean_return:.1f}", share(recovered)))))
+        self._print(", ".join(filter(None, (str(self.pace), f"student's return {mean_return:.1f}", share(recovered)))))
 
     def _print(self, text: str) -> None:
         self.shown = time.monotonic()
         print(text, file=self.stream, flush=True)
 
 
+BAR = 14
+
+
 class Bar:
-    """A bar over the budget, with the rate, the recovered fraction and the time left."""
+    """A bar over the budget: the recovered fraction, the rate and the time left; then the steps, where they fit."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console as Terminal
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.terminal = Terminal(file=stream)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[facts]}"))
+        columns = (BarColumn(bar_width=BAR), TextColumn("{task.fields[facts]}", markup=False))
         self.bar: Any = Progress(*columns, console=self.terminal, transient=True, refresh_per_second=8)
         self.pace, self.task = Pace(), None
         self.recovered: float | None = None
@@ -169,14 +180,18 @@ class Bar:
 
     def begin(self, steps: int, what: str = "") -> None:
         self.pace = Pace(steps)
-        self.task = self.bar.add_task(what or "distilling", total=steps, facts="")
+        if what:
+            self.note(what)
+        self.task = self.bar.add_task("", total=steps, facts="")
 
     def progress(self, steps: int, recovered: float | None = None) -> None:
         self.pace.steps = steps
         self.recovered = self.recovered if recovered is None else recovered
         if self.task is not None:
-            facts = ", ".join(filter(None, (share(self.recovered), str(self.pace))))
-            self.bar.update(self.task, completed=steps, facts=facts)
+            facts = ", ".join(filter(None, (share(self.recovered), self.pace.speed)))
+            whole = f"{facts}, {self.pace.done}"
+            fits = BAR + 1 + len(whole) <= self.terminal.width
+            self.bar.update(self.task, completed=steps, facts=whole if fits else facts)
 
     def evaluated(self, steps: int, mean_return: float, recovered: float | None) -> None:
         self.progress(steps, recovered)

@@ -21,6 +21,7 @@ from understudy.envs.wrappers import check_spaces, infer_wrappers
 from understudy.math.statistics import Interval, bootstrap_interval, worst_mean
 from understudy.policies.policy import Policy
 from understudy.policies.teachers import open_teacher
+from understudy.runs.brought import brought
 from understudy.runs.config import EvaluateConfig, parse_env_args
 from understudy.runs.device import available
 from understudy.runs.files import json_text
@@ -107,21 +108,23 @@ def _prepare(
 
     simulator, wrappers = made(config.wrap), config.wrap
     try:
-        acting = _open(config, policy, simulator, parse_view(config.view))
-        facts = getattr(acting, "facts", {})
-        view = parse_view(config.view or facts.get("view", ""))
-        needed = wrappers or tuple(facts.get("wrappers", ()))
-        if not facts:
+        view = parse_view(config.view)
+        acting = _open(config, policy, simulator, view)
+        own = brought(acting, config.wrap, config.view, "--view", config.trust)
+        if own is not None:
+            needed, view = own
+        else:
             seen = view.space(simulator.observation_space)
             more, why = infer_wrappers(acting.observation_space, seen, simulator.max_episode_steps)
-            needed += more
+            needed = wrappers + more
             if why:
                 note(why)
         if needed != wrappers:
             simulator.close()
             simulator, wrappers = made(needed), needed
         seen = view.space(simulator.observation_space)
-        check_spaces(acting.observation_space, acting.action_space, seen, simulator.action_space)
+        squashed = acting.family.kind == "squashed-gaussian"
+        check_spaces(acting.observation_space, acting.action_space, seen, simulator.action_space, squashed)
     except BaseException:
         simulator.close()
         raise

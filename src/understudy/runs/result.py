@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -46,7 +47,6 @@ class Result:
     evaluation_seconds: float = 0.0
     final_seconds: float = 0.0
     total_seconds: float = 0.0
-    environment_seconds: float | None = None
     cpu_seconds: float | None = None
     target: float = 0.95
     method: str = ""
@@ -98,7 +98,7 @@ class Result:
             ("student", self.student_return, self.student_interval),
             ("random", self.random_return, self.random_interval),
         )
-        texts = [f"{name} {_number(mean)}{_interval(interval)}" for name, mean, interval in figures]
+        texts = [f"{name} {_figure(mean, interval)}" for name, mean, interval in figures]
         return f"Return       {', '.join(texts)}" + (f" over {self.episodes} episodes" if self.episodes else "")
 
     def _recovered(self) -> str:
@@ -108,14 +108,19 @@ class Result:
         interval = ""
         if self.recovered_interval is not None:
             interval = " [{:.1%}, {:.1%}]".format(*self.recovered_interval)
-        verdict = "held" if self.reached else "missed"
-        return f"Recovered    {self.recovered:.1%}{interval}; target {self.target:.0%} {verdict}; {stopped}"
+        return f"Recovered    {self.recovered:.1%}{interval}; target {self.target:.0%} {self._verdict()}; {stopped}"
+
+    def _verdict(self) -> str:
+        if not self.reached:
+            return "missed"
+        if self.recovered_interval is None or self.recovered_interval[0] >= self.target:
+            return "held"
+        return "held by the point estimate, the interval reaches below"
 
     def _cost(self) -> str:
         parameters = f"{self.teacher_parameters:,} to {self.student_parameters:,} parameters"
         if self.teacher_parameters:  # a function has none
-            ratio = self.teacher_parameters / max(1, self.student_parameters)
-            parameters += f" ({ratio:.1f} x smaller)" if ratio >= 1 else f" ({1 / ratio:.1f} x larger)"
+            parameters += f" ({_ratio(self.teacher_parameters, max(1, self.student_parameters))})"
         return (
             f"Cost         {self.env_steps:,} environment steps, {self.updates:,} updates; "
             f"{self.seconds:.1f} s of training, {self.evaluation_seconds:.1f} s of evaluation, "
@@ -127,9 +132,17 @@ class Result:
         return f"Saved        {self.path or 'nowhere'}{warning}"
 
 
-def _number(x: float) -> str:
-    return f"{x:.1f}" if abs(x) >= 10 else f"{x:.3g}"
+def _ratio(before: int, after: int) -> str:
+    if before == after:
+        return "the same size"
+    times = f"{max(before, after) / min(before, after):.1f}"
+    return "about the same size" if times == "1.0" else f"{times} x {'smaller' if before > after else 'larger'}"
 
 
-def _interval(interval: Interval | None) -> str:
-    return "" if interval is None else f" [{_number(interval[0])}, {_number(interval[1])}]"
+def _figure(mean: float, interval: Interval | None) -> str:
+    """A mean and its interval to the same decimals: three digits of the largest, and one decimal at least."""
+    numbers = (mean, *(interval or ()))
+    size = max((abs(number) for number in numbers if math.isfinite(number)), default=0.0)
+    decimals = min(6, max(1, 2 - math.floor(math.log10(size)))) if size else 1
+    texts = [f"{number:.{decimals}f}" for number in numbers]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if interval else texts[0]

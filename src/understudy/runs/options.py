@@ -1,0 +1,75 @@
+"""When each option of a distillation is read; one that nothing would read is refused, not ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from understudy.methods import Method
+from understudy.methods.method import COSTS, Need
+from understudy.runs.fields import fields_of
+
+Used = Callable[[Method, str], bool]
+"""Of the row as the catalogue has it, and the kind of estimator."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """``when``: the same in words, after "is for"."""
+
+    used: Used
+    when: str
+
+
+def _learns_a_value(row: Method, kind: str) -> bool:
+    return (bool(row.reward) and kind != "returns") or Need.STUDENT_VALUE in row.needs
+
+
+def _has_cross_entropy(row: Method, kind: str) -> bool:
+    names = (*COSTS, "teacher-log-prob")
+    return any(part.atom in names and part.atom != "gated-cross-entropy" for part in row.parts)
+
+
+REWARD = Use(lambda row, kind: bool(row.reward), "rows with a reward term")
+PPO = Use(lambda row, kind: bool(row.reward) and kind == "ppo", "rows with a reward term under --estimator ppo")
+CRITIC = Use(_learns_a_value, "rows with a reward term under --estimator gae or ppo")
+BATCHES = Use(
+    lambda row, kind: not row.reward or kind != "returns",
+    "all but --estimator returns, which takes whole episodes at once",
+)
+STORE = Use(lambda row, kind: not row.reward, "rows without a reward term")
+CHARGES = Use(lambda row, kind: row.charges, "rows whose reward charges a cost")
+ENTROPIES = Use(_has_cross_entropy, "rows with a cross-entropy or the teacher's log-probability")
+
+# Not gamma: the student carries it, whatever its row.
+USES = {
+    "estimator": REWARD,
+    "gae_lambda": CRITIC,
+    "critic_view": CRITIC,
+    "clip": PPO,
+    "epochs": PPO,
+    "batch_size": BATCHES,
+    "collect": BATCHES,
+    "updates": STORE,
+    "store": STORE,
+    "remedy": CHARGES,
+    "divergence": ENTROPIES,
+}
+
+
+def chosen_estimator(estimator: str) -> str:
+    """What ``auto`` stands for."""
+    return "ppo" if estimator == "auto" else estimator
+
+
+def unused(config: Any, row: Method) -> list[str]:
+    """A line for each option of a DistillConfig that was given and that this row would not read."""
+    kind = chosen_estimator(config.estimator)
+    own: type = type(config)
+    given = [name for name in USES if getattr(config, name) != fields_of(own)[name].default]
+    if config.divergence == "cross-entropy":
+        given.remove("divergence")  # says what holds anyway
+    idle = [name for name in given if not USES[name].used(row, kind)]
+    how = f"{row.name} with --estimator {kind}" if row.reward else row.name
+    return [f"--{name.replace('_', '-')} is for {USES[name].when}, of no use to {how}. Leave it out." for name in idle]
