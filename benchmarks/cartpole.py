@@ -44,18 +44,21 @@ def measure(cells: Sequence[Cell], options: argparse.Namespace) -> None:
     """Run every cell with every seed; finished runs are kept, so that a stopped benchmark goes on where it was."""
     jobs = [(cell, seed) for cell in cells for seed in range(options.seeds)]
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda job: distil(*job, options), jobs))
+        failed = sum(not done for done in pool.map(lambda job: distil(*job, options), jobs))
+    if failed:
+        raise SystemExit(f"{failed} of {len(jobs)} runs failed; the page stays as it was")
 
 
-def distil(cell: Cell, seed: int, options: argparse.Namespace) -> None:
-    """One run through the command line, unless it is done."""
+def distil(cell: Cell, seed: int, options: argparse.Namespace) -> bool:
+    """One run through the command line, unless it is done; whether there is a result."""
     out = cell.folder(seed, options.out)
     if (out / "result.json").exists():
-        return
+        return True
     words = [sys.executable, "-m", "understudy", "distill", str(options.teacher), "--env", "CartPole-v1"]
     words += [*cell.words, "--seed", str(seed), "--out", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
     print(f"{cell.name} seed {seed}:", (done.stdout + done.stderr).strip().replace("\n", "\n    "), flush=True)
+    return (out / "result.json").exists()
 
 
 def results(cell: Cell, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -66,7 +66,10 @@ def test_help_answers_at_once() -> None:
     assert min(seconds) < 1.0
 
 
-def test_methods_prints_the_catalogue_within_120_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_prints_the_catalogue_within_120_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert cli.main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 120
@@ -74,13 +77,32 @@ def test_methods_prints_the_catalogue_within_120_columns(capsys: pytest.CaptureF
         line = next(line for line in lines if line.strip().startswith(f"{name} "))
         assert str(method.control) in line
         assert {True: " yes ", False: " no ", None: " depends "}[method.gradient] in line
+        assert (" trap " in line) == method.charges_every_step
+    assert all(line == line.rstrip() and line for line in lines)
+    assert not any("…" in line for line in lines)
+
+
+def test_methods_keeps_every_word_and_need_on_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["methods"]) == 0
+    out = capsys.readouterr().out
+    lines, flat = out.splitlines(), " ".join(out.split())
+    assert max(map(len, lines)) <= 80
+    assert all(line == line.rstrip() for line in lines)
+    for method in METHODS.values():
+        trap = " (trap)" if method.charges_every_step else ""
+        assert f"{method.name}{trap} control {method.control}; gradient field: " in flat
+        assert f"loss {term_text(method.loss)}; reward {term_text(method.reward)}; source: {method.source}" in flat
+    assert "v-gated control student; gradient field: no; needs: V_S, r, V_T" in flat
 
 
 def test_methods_as_json_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["methods", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == list(METHODS)
-    keys = {"name", "control", "loss", "reward", "gradient", "needs", "objective", "source"}
+    keys = {"name", "control", "loss", "reward", "gradient", "charges_every_step", "needs", "objective", "source"}
     assert all(set(row) == keys for row in rows)
     found = {row["name"]: row for row in rows}
     assert found["v-gated"]["needs"] == ["student-control", "student-value", "task-reward", "teacher-value"]
@@ -108,6 +130,63 @@ def test_a_slip_exits_2_with_a_hint(words: Sequence[str], hint: str, capsys: pyt
     captured = capsys.readouterr()
     assert hint in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["distill", "x.zip", "--env", "A-v0", "--sede", "3"],
+        ["distill", "x.zip"],
+        ["distill", "x.zip", "--env", "A-v0", "--seed", "x"],
+        ["distill", "x.zip", "--env", "A-v0", "--vector", "asinc"],
+        ["distill", "x.zip", "y.zip", "--env", "A-v0"],
+        ["evaluate", "x.zip", "--env"],
+    ],
+)
+def test_every_slip_is_one_line_that_begins_with_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert "│" not in lines[0]
+    assert f"understudy {words[0]} --help" in lines[0]
+
+
+def test_values_out_of_place_are_named_as_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["distill", "x.zip", "--env", "A-v0", "--learning-rate", "-3", "--batch-size", "0"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].startswith("  - --learning-rate must lie in (0, inf)")
+    assert lines[2].startswith("  - --batch-size must lie in [1, inf)")
+
+
+@pytest.mark.parametrize("quiet", ["true", "false"])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [([], None), (["--quiet"], True), (["--quiet", "--quiet"], True), (["--no-quiet"], False)],
+)
+def test_a_switch_that_a_file_sets_may_be_said_again_or_turned_off(
+    quiet: str, words: list[str], expected: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[DistillConfig] = []
+
+    def executed(config: DistillConfig, **_: object) -> None:
+        seen.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("understudy.runs.execute.distill", executed)
+    file = tmp_path / "run.toml"
+    file.write_text(f'teacher = "x.zip"\nenv = "A-v0"\nquiet = {quiet}\n')
+    assert cli.main(["distill", "--config", str(file), *words]) == 130
+    assert seen[0].quiet is ((quiet == "true") if expected is None else expected)
+
+
+def test_the_help_of_distill_has_a_row_for_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["distill", "--help"]) == 0
+    assert "--config FILE" in capsys.readouterr().out
+
+
+def test_the_package_lists_its_lazy_names() -> None:
+    assert {*understudy.__all__, "__version__"} <= set(dir(understudy))
 
 
 def test_ctrl_c_ends_with_one_line_and_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from understudy.errors import ConfigurationError
 from understudy.runs import evaluation, execute
 from understudy.runs.config import FINAL_SEED, DistillConfig, EvaluateConfig
 from understudy.runs.evaluation import Evaluation
@@ -26,6 +27,11 @@ def distill(teacher: Any, env: Any, student: str = "mlp:64,64", method: str | No
         >>> result = understudy.distill("ppo-CartPole-v1.zip", "CartPole-v1", student="mlp:16,16", seed=1)
         >>> print(result.summary())
     """
+    if not isinstance(method, str | None):
+        raise ConfigurationError(
+            f"method is a name or FILE.toml:NAME, got a {type(method).__name__}. Write a row of your own to a file, so "
+            "that the run's configuration can name it: see docs/methods"
+        )
     values = {"teacher": _name(teacher), "env": _name(env), "student": student, "method": method}
     config = DistillConfig.of(values | options)
     return execute.distill(config, teacher=_object(teacher), env=_object(env))

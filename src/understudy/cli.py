@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import MISSING, Field, dataclass, field, make_dataclass
+from io import StringIO
 from typing import Annotated, Any
 
 import understudy
@@ -33,7 +37,7 @@ def distill(words: Sequence[str]) -> int:
     if any(word.startswith("--wrap") for word in words):
         defaults.pop("wrap", None)
     values = _parse(DistillConfig, GROUPS, words, "distill", defaults)
-    config = DistillConfig.of(values)
+    config = _checked(DistillConfig, values)
     from understudy.runs.console import open_console
     from understudy.runs.execute import distill as execute
 
@@ -61,7 +65,7 @@ def evaluate(words: Sequence[str]) -> int:
     """Play episodes; a table for people, one JSON object with ``--json``."""
     from understudy.runs.config import EVALUATE_GROUPS, EvaluateConfig
 
-    config = EvaluateConfig.of(_parse(EvaluateConfig, EVALUATE_GROUPS, words, "evaluate", {}))
+    config = _checked(EvaluateConfig, _parse(EvaluateConfig, EVALUATE_GROUPS, words, "evaluate", {}))
     from understudy.runs.evaluation import evaluate as execute
 
     found = execute(config, note=lambda text: print(text, file=sys.stderr))
@@ -96,6 +100,7 @@ def _row(method: Any) -> dict[str, Any]:
         "loss": term_text(method.loss),
         "reward": term_text(method.reward),
         "gradient": method.gradient,
+        "charges_every_step": method.charges_every_step,
         "needs": sorted(need.name.lower().replace("_", "-") for need in method.needs),
         "objective": method.objective,
         "source": method.source,
@@ -113,24 +118,54 @@ _NEEDS = {
 _LEGEND = (
     "π: teacher, πθ: student, ′: one step later, H(p‖q) = −E_p log q. "
     "Needs: V_T and V_S the values of teacher and student, r the task reward, π > 0 a teacher that gives every "
-    "action some probability; every row with a reward needs the student to act."
+    "action some probability; every row with a reward needs the student to act. Trap: the reward can only cost, at "
+    "every step, so that ending episodes early pays (see --remedy)."
 )
+_TITLES = ("name", "control", "loss", "reward", "gradient field?", "trap", "needs", "source")
+_FOLDED = {"loss": 13, "reward": None, "gradient field?": 8, "source": None}
+_WIDE = 118
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> None:
+    """Columns where they fit; else three lines a row, which survive 80 columns."""
+    width = shutil.get_terminal_size((_WIDE, 24)).columns
+    cells = [_cells(row) for row in rows]
+    print(_columns(cells) if width >= _WIDE else _entries(cells, width))
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """As ``_TITLES`` has them."""
+    needs = ", ".join(filter(None, (_NEEDS[need] for need in row["needs"])))
+    texts = (row["name"], row["control"], row["loss"], row["reward"])
+    return *texts, _GRADIENT[row["gradient"]], "trap" if row["charges_every_step"] else "", needs, row["source"]
+
+
+def _columns(cells: Iterable[tuple[str, ...]]) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 118, highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), caption=_LEGEND, caption_justify="left")
-    for title in ("name", "control", "loss", "reward", "gradient field?", "needs", "source"):
-        table.add_column(title, no_wrap=title == "name")
-    for row in rows:
-        needs = ", ".join(filter(None, (_NEEDS[need] for need in row["needs"])))
-        texts = (row["name"], row["control"], row["loss"], row["reward"])
-        table.add_row(*texts, _GRADIENT[row["gradient"]], needs, row["source"])
-    console.print(table)
+    for title in _TITLES:
+        table.add_column(title, no_wrap=title not in _FOLDED, width=_FOLDED.get(title))
+    for row in cells:
+        table.add_row(*row)
+    console = Console(file=StringIO(), width=_WIDE, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(filter(None, (line.rstrip() for line in captured.get().splitlines())))
+
+
+def _entries(cells: Iterable[tuple[str, ...]], width: int) -> str:
+    from textwrap import fill
+
+    lines = []
+    for name, control, loss, reward, gradient, trap, needs, source in cells:
+        lines.append(name + (" (trap)" if trap else ""))
+        lines.append(f"    control {control}; gradient field: {gradient}; needs: {needs or 'nothing'}")
+        lines.append(f"    loss {loss}; reward {reward}; source: {source}")
+    folded = (fill(line, max(width, 30), subsequent_indent="      ", break_long_words=False) for line in lines)
+    return "\n".join((*folded, "", fill(_LEGEND, max(width, 30))))
 
 
 COMMANDS = {
@@ -146,22 +181,117 @@ def _parse(
     """The options of ``kind`` by tyro, under the headings of ``groups``; ``defaults`` stand in for its own."""
     import tyro
 
+    from understudy.runs.fields import fields_of
+
+    words, switched = _switches(kind, words)
+    defaults = defaults | switched
+    names = (*fields_of(kind), *_MORE.get(command, {}))
+    for word in words:
+        _check_known(word, names, command)
     parts = [
-        (group or "main", make_dataclass(group or "main", _fields(kind, group, defaults), namespace={"__doc__": title}))
+        (group or "main", make_dataclass(group or "main", fields, namespace={"__doc__": title}))
         for group, title in groups.items()
+        if (fields := _fields(kind, group, defaults) + ([] if group else _more(command)))
     ]
     options = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    found: Any = tyro.cli(
-        make_dataclass(command, parts),
-        prog=f"understudy {command}",
-        description=COMMANDS[command].summary + _EPILOGUES.get(command, ""),
-        args=list(words),
-        config=options,
-    )
-    return {name: value for group, _ in parts for name, value in vars(getattr(found, group)).items()}
+    with _boxes_as_lines(command):
+        found: Any = tyro.cli(
+            make_dataclass(command, parts),
+            prog=f"understudy {command}",
+            description=COMMANDS[command].summary,
+            args=words,
+            config=options,
+        )
+    values = {name: value for group, _ in parts for name, value in vars(getattr(found, group)).items()}
+    return {name: value for name, value in values.items() if name in fields_of(kind)}
 
 
-_EPILOGUES = {"distill": " --config FILE.toml gives defaults; what stands on the command line wins."}
+def _switches(kind: type, words: Sequence[str]) -> tuple[list[str], dict[str, bool]]:
+    """Take ``--flag`` and ``--no-flag`` out of the words: the last counts, and saying what holds anyway is harmless."""
+    from understudy.runs.fields import hints_of
+
+    flags = {name.replace("_", "-"): name for name, hint in hints_of(kind).items() if hint is bool}
+    rest: list[str] = []
+    found: dict[str, bool] = {}
+    for word in words:
+        name = word.removeprefix("--").replace("_", "-")
+        off = name not in flags and name.startswith("no-")
+        name = name.removeprefix("no-") if off else name
+        if word.startswith("--") and name in flags:
+            found[flags[name]] = not off
+        else:
+            rest.append(word)
+    return rest, found
+
+
+def _check_known(word: str, names: Iterable[str], command: str) -> None:
+    """Unknown options are refused before tyro's own, longer refusal."""
+    option = word.partition("=")[0].replace("_", "-")
+    known = [f"--{name.replace('_', '-')}" for name in names] + ["--help"]
+    if option.startswith("--") and len(option) > 2 and option not in known and not option.startswith("--tyro-"):
+        raise ConfigurationError(
+            f"unknown option {option}.{nearest(option, known)} `understudy {command} --help` lists them."
+        )
+
+
+@contextmanager
+def _boxes_as_lines(command: str) -> Iterator[None]:
+    """tyro frames its refusals; here all are one line."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        message = _unboxed(said.getvalue())
+        raise ConfigurationError(f"{message.rstrip('.')}. See `understudy {command} --help`.") from None
+
+
+def _unboxed(text: str) -> str:
+    """What stands in a frame, or under a title where the terminal has no frames, up to the next rule."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    framed = any(line.startswith("╭") for line in lines)
+    inner = [line.strip(" │") for line in lines if not line.startswith(("╭", "╰"))]
+    parts = " ".join("\0" if re.fullmatch("[-─]{4,}", line) else line for line in inner).split("\0")
+    return " ".join((parts[0] if framed or len(parts) < 2 else parts[1]).split())
+
+
+def _checked(kind: Any, values: dict[str, Any]) -> Any:
+    """A configuration; what is wrong is said with the names that options have here."""
+    from understudy.runs.fields import fields_of
+
+    try:
+        return kind.of(values)
+    except ConfigurationError as error:
+        names = "|".join(name for name, entry in fields_of(kind).items() if not entry.metadata["positional"])
+        text = re.sub(
+            rf"^(  - )?({names})(?= must | is |: )",
+            lambda found: f"{found[1] or ''}--{found[2].replace('_', '-')}",
+            str(error),
+            flags=re.MULTILINE,
+        )
+        raise ConfigurationError(text) from None
+
+
+_MORE = {"distill": {"config": ("FILE", "A run's config.toml: its values are defaults, the command line wins.")}}
+
+
+def _more(command: str) -> list[Any]:
+    """Rows of the help for options that are taken out of the words before they are parsed."""
+    import tyro
+
+    rows = _MORE.get(command, {}).items()
+    return [
+        (
+            name,
+            Annotated[str | None, tyro.conf.arg(help=text, metavar=metavar, help_behavior_hint="")],
+            field(default=None),
+        )
+        for name, (metavar, text) in rows
+    ]
+
+
 _METAVARS = {str: "TEXT", int: "N", float: "X"}
 
 

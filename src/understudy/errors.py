@@ -41,7 +41,7 @@ class MissingExtra(UnderstudyError):
         super().__init__(f"{purpose} needs {package}, which is not installed. pip install 'understudy[{extra}]'")
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str:
     """``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f" Did you mean {found[0]!r}?" if found else ""

@@ -1,4 +1,5 @@
 import sys
+import warnings
 
 import gymnasium
 import numpy as np
@@ -154,3 +155,21 @@ def test_observations_that_no_array_holds_are_refused(probe):
 
     with pytest.raises(SpaceError, match="Flatten"):
         of_gym.make(lambda: Worded((3, "terminated")), 1)
+
+
+def test_making_a_mujoco_environment_is_silent_and_writes_no_log(tmp_path, monkeypatch, capfd):
+    mujoco = pytest.importorskip("mujoco", reason="needs the extra mujoco")
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        of_gym.make("HalfCheetah-v5", 2).close()
+    assert capfd.readouterr().err == ""
+    assert not list(tmp_path.iterdir())
+    assert mujoco.get_mju_user_warning() is None
+
+    def cheetah():
+        mujoco.get_mju_user_warning()("the arm is loose")
+        return gymnasium.make("HalfCheetah-v5")
+
+    with pytest.warns(UserWarning, match="MuJoCo: the arm is loose"):
+        of_gym.make(cheetah, 1).close()

@@ -123,3 +123,10 @@ def test_the_environment_plays_the_line():
 def test_no_copies_are_refused():
     with pytest.raises(ValueError, match="copies must be at least 1, got 0"):
         MDPSimulator(line(), 0, seed=0)
+
+
+def test_each_beginning_is_counted_once():
+    simulator = MDPSimulator(line(2), 2, seed=0)
+    simulator.reset()
+    simulator.begin([0], [3])
+    assert simulator.plays == 2

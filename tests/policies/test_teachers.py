@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 
 import understudy
-from understudy.errors import ConfigurationError, RunError, SpaceError, TeacherError
+from understudy.errors import ConfigurationError, RunError, SpaceError, TeacherError, UnderstudyError
 from understudy.math.distributions import Family
 from understudy.policies.open_function import of_object
 from understudy.policies.student import Student
@@ -85,6 +85,20 @@ def test_the_scheme_follows_from_the_name(folder, uri, scheme):
 def test_a_name_that_leads_nowhere_is_answered_with_the_fix(folder, uri, message):
     with pytest.raises(TeacherError, match=message):
         open_teacher(uri)
+
+
+def test_a_file_of_another_name_is_not_suggested_for_its_suffix(tmp_path):
+    (tmp_path / "other.zip").touch()
+    with pytest.raises(TeacherError) as refusal:
+        open_teacher(tmp_path / "nope.zip")
+    assert "Did you mean" not in str(refusal.value)
+
+
+def test_an_unfinished_run_says_how_to_finish_it(tmp_path):
+    (tmp_path / "config.toml").touch()
+    for name in (tmp_path, f"student:{tmp_path}"):
+        with pytest.raises(UnderstudyError, match=r"unfinished run.*distill --config .*config\.toml --out NEW"):
+            open_teacher(name)
 
 
 def test_a_student_is_a_teacher_without_gradient(folder):

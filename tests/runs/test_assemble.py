@@ -115,7 +115,7 @@ def test_a_row_that_charges_every_step_is_warned_of_unless_there_is_a_remedy(bui
     assert len(parts.warnings) == 1
     assert "termination trap" in parts.warnings[0]
     assert told.lines == [f"warning: {parts.warnings[0]}"]
-    for options in ({"remedy": "absorbing"}, {"remedy": "credit:0"}, {"method": "n-distill+r"}):
+    for options in ({"remedy": "absorbing"}, {"remedy": "credit:0"}, {"method": "on-policy-distill+r"}):
         assert build(**{"method": "n-distill"} | options).warnings == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_without_a_terminal_plain_lines_appear_every_few_seconds_and_at_evaluati
     lines = stream.getvalue().splitlines()
     assert lines[0] == "distilling a into b"
     assert lines[1].startswith("300 of 1,000 steps, ")
-    assert lines[1].endswith("left, return 41.5, recovered 25.0%")
+    assert lines[1].endswith("left, student's return 41.5, recovered 25.0%")
     assert lines[2:] == ["warning: beware"]
     with Lines(stream := io.StringIO(), seconds=0) as console:
         console.begin(10)
@@ -45,6 +46,26 @@ def test_a_terminal_gets_a_bar_with_rate_share_and_time_left() -> None:
         console.bar.refresh()
         shown = stream.getvalue()
     assert all(words in shown for words in ("recovered 31.0%", "400 of 1,000 steps", "/s", "left", "inferred [x]"))
+
+
+def test_on_80_columns_the_bar_shows_the_recovered_fraction_the_rate_and_the_time_left() -> None:
+    stream = Terminal()
+    console = Bar(stream)
+    console.terminal.width = 80
+    what = "on-policy-distill over aggregated states: PPO of SB3, 64-64, normalised (ppo-Walker2d-v5.zip) -> mlp:64,64"
+    with console:
+        console.begin(500_000, what)
+        console.pace.begun -= 40
+        console.progress(400_000, recovered=0.313)
+        console.bar.refresh()
+        frame = stream.getvalue().split("\x1b[2K")[-1]
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n")
+    assert " ".join(what.split()) in " ".join(shown.split()), "the description stands whole, on lines of its own"
+    bar = next(line for line in shown.splitlines() if "recovered" in line)
+    assert re.search(r"recovered 31\.3%, [\d,]+/s, at most 0:\d\d left", bar)
+    assert "…" not in bar
+    assert "..." not in bar
+    assert max(map(len, shown.splitlines())) <= 80, frame
 
 
 def test_quiet_runs_show_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_the_folder_holds_all_that_comes_after_needs(run: tuple[Path, Result]) -
     assert DistillConfig.from_toml(path / "config.toml").teacher == str(TEACHER)
     provenance = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
     assert len(provenance["teacher"]["sha256"]) == 64
-    assert provenance["seeds"] == {"run": 1}
+    assert (provenance["seeds"]["run"], provenance["seeds"]["final"]) == (1, [1_000_000, 1_000_011])
 
 
 def test_the_result_says_what_was_kept(run: tuple[Path, Result]) -> None:
@@ -73,6 +73,28 @@ def test_the_result_says_what_was_kept(run: tuple[Path, Result]) -> None:
     assert data["teacher_parameters"] == understudy.open_teacher(TEACHER).parameter_count
     assert data["stopped_because"] != "the budget of environment steps is spent"
     assert data["path"] == str(path)
+
+
+def test_provenance_says_what_the_run_settled_on(run: tuple[Path, Result]) -> None:
+    facts = json.loads((run[0] / "provenance.json").read_text(encoding="utf-8"))
+    settled = facts["resolved"]
+    assert settled["method"] == "on-policy-distill"
+    amounts = (
+        "learning_rate",
+        "final_learning_rate",
+        "batch",
+        "collect",
+        "updates",
+        "store",
+        "length",
+        "average",
+        "clip",
+    )
+    assert all(settled["rhythm"][name] is not None for name in amounts)
+    assert settled["gamma"] == understudy.open_teacher(TEACHER).gamma
+    assert (settled["device"], settled["wrappers"], settled["teacher_temperature"]) == ("cpu", [], 1.0)
+    assert settled["budget_env_steps"] >= run[1].env_steps
+    assert facts["repeatable_from_config"] is True
 
 
 def test_time_is_accounted_for(run: tuple[Path, Result]) -> None:

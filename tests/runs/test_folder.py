@@ -13,7 +13,7 @@ from understudy.errors import RunError
 from understudy.runs.config import DistillConfig
 from understudy.runs.files import write_whole
 from understudy.runs.folder import RunFolder, default_name
-from understudy.runs.provenance import file_facts, git_commit
+from understudy.runs.provenance import file_facts, git_commit, provenance
 from understudy.runs.result import Result
 
 
@@ -47,8 +47,33 @@ def test_a_new_folder_holds_the_configuration_and_where_it_comes_from(config: Di
     assert folder.config == config
     facts = json.loads((folder.path / "provenance.json").read_text())
     assert facts["teacher"] == {"uri": config.teacher, "sha256": hashlib.sha256(b"teacher").hexdigest()}
-    assert facts["seeds"] == {"run": 7}
+    stopping = [[10_007_000, 10_007_019], [10_007_020, 10_007_039]]
+    assert facts["seeds"] == {"run": 7, "stopping": stopping, "final": [1_000_000, 1_000_099]}
+    assert (facts["vecnormalize"], facts["repeatable_from_config"]) == (None, True)
     assert {"torch", "gymnasium", "numpy"} <= set(facts["packages"])
+
+
+def test_statistics_members_and_functions_are_recorded_with_their_hashes(config: DistillConfig, tmp_path: Path) -> None:
+    def digest(data: bytes) -> str:
+        return hashlib.sha256(data).hexdigest()
+
+    (tmp_path / "vecnormalize.pkl").write_bytes(b"statistics")
+    (tmp_path / "agent.py").write_bytes(b"act = None")
+    statistics = {"uri": "vecnormalize.pkl", "sha256": digest(b"statistics")}
+    assert provenance(config)["vecnormalize"] == statistics
+    several = provenance(DistillConfig("ppo-CartPole-v1.zip,agent.py:act", "CartPole-v1"))
+    assert several["teacher"]["members"] == [
+        {"uri": "ppo-CartPole-v1.zip", "sha256": digest(b"teacher"), "vecnormalize": statistics},
+        {"uri": "agent.py:act", "sha256": digest(b"act = None")},
+    ]
+    assert several["vecnormalize"] is None
+
+
+def test_objects_are_recorded_by_their_type_and_cannot_be_repeated(config: DistillConfig) -> None:
+    facts = provenance(config, teacher=lambda batch: batch, env=object)
+    assert facts["teacher"] == {"uri": "<object of type function>", "sha256": None}
+    assert facts["env"] == "<object of type type>"
+    assert facts["repeatable_from_config"] is False
 
 
 def test_the_same_run_again_gets_a_folder_of_its_own(config: DistillConfig) -> None:
@@ -122,6 +147,23 @@ def test_five_lines_say_what_was_done() -> None:
         assert words in lines
     assert "does not beat a random policy" in result(recovered=None).summary()
     assert "missed" in result(recovered=0.5).summary()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "target 95% held by the point estimate, the interval reaches below"),
+        ({"recovered_interval": (0.951, 0.98)}, "target 95% held; stopped"),
+        ({"student_parameters": 9155}, "(the same size)"),
+        ({"student_parameters": 9000}, "(about the same size)"),
+        ({"student_parameters": 18310}, "(2.0 x larger)"),
+        ({"random_return": 9.4, "random_interval": (9.0, 9.8)}, "random 9.40 [9.00, 9.80]"),
+        ({"random_return": 0.0123, "random_interval": (0.0, 0.02)}, "random 0.0123 [0.0000, 0.0200]"),
+        ({"student_interval": (5.0, 500.0)}, "student 480.0 [5.0, 500.0]"),
+    ],
+)
+def test_figures_are_said_as_they_are(changes: dict[str, object], words: str) -> None:
+    assert words in result(**changes).summary()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def quiet_mujoco(entry_point: str = "") -> Iterator[None]:
     except ImportError:  # its environment says so
         yield
         return
-    before, said = mujoco.get_mju_user_warning(), []
+    said: list[str] = []
+    before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(said.append)
     try:
         yield

@@ -125,7 +125,7 @@ def _pickled(path: Path, trust: bool) -> nn.Module:
     if isinstance(found, dict):
         raise TeacherError(
             f"{path} holds weights without their network. Build the network in a Python file, load the weights into "
-            "it and name it as the teacher, as in teacher.py:network, or save it with torch.jit.script(network).save(...)"
+            "it and name that as the teacher: teacher.py:network. Or save it with torch.jit.script(network).save(...)"
         )
     raise TeacherError(f"{path} holds a {type(found).__name__}, not a module; save a TorchScript module instead")
 

@@ -169,7 +169,9 @@ def _existing(path: Path) -> Path:
         raise TeacherError(f"there is no teacher {path}: the folder {path.parent} does not exist")
     siblings = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
     same_stem = [name for name in siblings if Path(name).stem == path.name and Path(name).suffix in SUFFIXES]
-    hint = f" Did you mean {same_stem[0]!r}?" if same_stem else nearest(path.name, siblings, 0.8)  # suffixes are alike anyway
+    hint = (
+        f" Did you mean {same_stem[0]!r}?" if same_stem else nearest(path.name, siblings, 0.8)
+    )  # suffixes are alike anyway
     raise TeacherError(f"there is no teacher {path}.{hint} Name {FORMS}")
 
 

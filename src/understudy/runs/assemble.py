@@ -39,12 +39,11 @@ from understudy.runs.options import chosen_estimator
 
 TRAP = (
     "{name} charges every step and never pays, so a student may learn to end its episodes early (the termination "
-    "trap). Add the task reward ({name}+r), or --remedy absorbing, or --remedy credit:0."
+    "trap). Use --remedy absorbing or --remedy credit:0."
 )
 TRAP_DESPITE_REWARD = (
-    "{name} charges every step, at times more than the task pays, and so may have taught the student to end its "
-    "episodes early (the termination trap). Raise --task-weight, or take --divergence kl, --remedy absorbing or "
-    "--remedy credit:0."
+    "{name} charges every step; where that is more than the task pays, a student learns to end its episodes early "
+    "(the termination trap). Use --remedy absorbing or --remedy credit:0, or raise --task-weight."
 )
 
 
@@ -65,7 +64,8 @@ class Origin:
 class Assembly:
     """The parts of a run, ready to go.
 
-    ``title``: the method with what changes it. ``critic_value``: makes a network of the student's learned value.
+    ``title``: the method with what changes it. ``trap``: the warning of a row that may fall into the termination
+    trap. ``critic_value``: makes a network of the student's learned value.
     """
 
     origin: Origin
@@ -81,6 +81,7 @@ class Assembly:
     budget: int
     device: str
     critic_value: Callable[[], Network] | None
+    trap: str | None = None
     warnings: list[str] = field(default_factory=list)
 
     def teacher_actor(self) -> PolicyActor:
@@ -89,13 +90,10 @@ class Assembly:
 
     def trap_sprung(self, student_length: float, teacher_length: float) -> str | None:
         """The warning of the report, where the student's episodes in training's last evaluation were far too short."""
-        if not self.method.charges or student_length >= 0.5 * teacher_length:
+        if self.trap is None or student_length >= 0.5 * teacher_length:
             return None
-        text = TRAP if self.method.charges_every_step else TRAP_DESPITE_REWARD
-        return (
-            f"training ended with episodes of {student_length:.0f} steps, the teacher's last {teacher_length:.0f}. "
-            + text.format(name=self.method.name)
-        )
+        lengths = f"episodes of {student_length:.0f} steps, the teacher's last {teacher_length:.0f}"
+        return f"training ended with {lengths}: too early to tell, or the trap. {self.trap}"
 
     def close(self) -> None:
         self.simulator.close()
@@ -138,9 +136,10 @@ def _joined(
     squashed = teacher.family.kind == "squashed-gaussian"
     check_spaces(teacher.observation_space, teacher.action_space, teacher_space, simulator.action_space, squashed)
     method = config.row()
-    warnings = _check_needs(method, teacher, config)
-    for warning in warnings:
-        console.warning(warning)
+    _check_needs(method, teacher)
+    trap = _trap(method, config)
+    if trap is not None:
+        console.warning(trap)
     student = Student(space, simulator.action_space, teacher.family, config.student, seed=config.seed).to(device)
     gamma = _gamma(config, teacher, console)
     estimator = _estimator(config)
@@ -156,7 +155,8 @@ def _joined(
     return Assembly(
         origin, simulator, teacher, student, views, ActionMap(student.family, simulator.action_space), method,
         _title(method, estimator, config), learner, gamma, budget, device,
-        partial(critic.value_network, 0) if critic is not None and own_value else None, warnings,
+        partial(critic.value_network, 0) if critic is not None and own_value else None,
+        trap, [] if trap is None else [trap],
     )  # fmt: skip
 
 
@@ -189,8 +189,8 @@ def _teacher(
     return policy, (*config.wrap, *wanted), view
 
 
-def _check_needs(method: Method, teacher: Policy, config: DistillConfig) -> list[str]:
-    """Refuse a row whose needs are not met; return what to warn of."""
+def _check_needs(method: Method, teacher: Policy) -> None:
+    """Refuse a row whose needs are not met."""
     if Need.TEACHER_VALUE in method.needs and not teacher.has_value:
         raise MethodError(
             f"{method.name} needs {Need.TEACHER_VALUE.value}; {teacher.description} has none. "
@@ -201,8 +201,13 @@ def _check_needs(method: Method, teacher: Policy, config: DistillConfig) -> list
             f"{method.name} needs {Need.FULL_SUPPORT.value}; {teacher.description} answers actions alone. "
             "Use on-policy-distill or n-distill, or let the teacher answer probabilities."
         )
-    trapped = method.charges_every_step and parse_remedy(config.remedy)[0] == "none"
-    return [TRAP.format(name=method.name)] if trapped else []
+
+
+def _trap(method: Method, config: DistillConfig) -> str | None:
+    """What to say of a row that charges every step, where no remedy was chosen."""
+    if not method.charges or parse_remedy(config.remedy)[0] != "none":
+        return None
+    return (TRAP if method.charges_every_step else TRAP_DESPITE_REWARD).format(name=method.name)
 
 
 def _gamma(config: DistillConfig, teacher: Policy, console: Console) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console, open_console
 from understudy.runs.folder import RunFolder
 from understudy.runs.judge import Judge, Play, Verdict, final_seeds
+from understudy.runs.resolved import resolved
 from understudy.runs.result import Result
 from understudy.runs.tensorboard import Events, events
 from understudy.runs.visitation import Visitations
@@ -35,7 +36,10 @@ def distill(config: DistillConfig, *, teacher: Any = None, env: Any = None, cons
     torch.set_num_threads(config.threads)
     console = open_console(config.quiet) if console is None else console
     shown = events() if config.tensorboard else None
-    with closing(assemble(config, teacher, env, console)) as parts, closing(RunFolder.create(config)) as folder:
+    with ExitStack() as stack:
+        parts = stack.enter_context(closing(assemble(config, teacher, env, console)))
+        folder = RunFolder.create(config, teacher=teacher, env=env, resolved=resolved(config, parts))
+        stack.enter_context(closing(folder))
         run = _Run(config, parts, folder, console, began, None if shown is None else shown(folder.path))
         with closing(run), console:
             return run.go()

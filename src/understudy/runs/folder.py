@@ -34,8 +34,13 @@ class RunFolder:
         self._metrics: TextIO | None = None
 
     @classmethod
-    def create(cls, config: DistillConfig) -> RunFolder:
-        """A new folder for ``config``: ``config.out``, or the first free one of runs/NAME, runs/NAME-2, ..."""
+    def create(
+        cls, config: DistillConfig, *, teacher: Any = None, env: Any = None, resolved: Mapping[str, Any] | None = None
+    ) -> RunFolder:
+        """A new folder for ``config``: ``config.out``, or the first free one of runs/NAME, runs/NAME-2, ...
+
+        For provenance.json: ``teacher`` and ``env`` where they are objects, and what the run settled on.
+        """
         path = Path(config.out) if config.out else _free(Path("runs") / default_name(config))
         if path.is_file():
             raise RunError(f"{path} is a file; choose another folder with --out")
@@ -47,7 +52,9 @@ class RunFolder:
             raise RunError(f"cannot create {path}: {error.strerror}. Choose another --out") from None
         folder = cls(path)
         write_whole(folder.config_path, config.to_toml())
-        write_whole(folder.path / "provenance.json", json_text(provenance(config)))
+        write_whole(
+            folder.path / "provenance.json", json_text(provenance(config, teacher, env) | {"resolved": resolved})
+        )
         return folder
 
     @classmethod

@@ -37,8 +37,7 @@ class Judge:
 
     def __init__(self, teacher: Play, random: Play, *, episodes: int, target: float, seed: int) -> None:
         self.target, self.generator = target, np.random.default_rng([seed, 2])
-        first = STOPPING_SEED + 1_000 * seed
-        self.sets = [range(first + k * episodes, first + (k + 1) * episodes) for k in range(2)]
+        self.sets = stopping_seeds(seed, episodes)
         self.play_teacher, self.play_random = teacher, random
         self.random = random(self.sets[0][: max(2, episodes // 2)])
         self.teachers: dict[int, Episodes] = {}
@@ -85,6 +84,12 @@ class Judge:
 
 def _steps(episodes: Episodes) -> int:
     return int(episodes.lengths.sum())
+
+
+def stopping_seeds(seed: int, episodes: int) -> list[range]:
+    """The two sets that take turns in the evaluations of a run."""
+    first = STOPPING_SEED + 1_000 * seed
+    return [range(first + k * episodes, first + (k + 1) * episodes) for k in range(2)]
 
 
 def final_seeds(episodes: int) -> range:

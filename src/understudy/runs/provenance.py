@@ -14,13 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import understudy
+from understudy.errors import UnderstudyError
+from understudy.policies import sb3_vecnormalize
+from understudy.policies.teachers import deduce, members_of
 from understudy.runs.config import DistillConfig
+from understudy.runs.judge import final_seeds, stopping_seeds
+
+CHECKOUT = Path(understudy.__file__).resolve().parents[2]
+"""The repository that this package runs from, where it runs from one."""
 
 PACKAGES = ("torch", "gymnasium", "numpy", "safetensors", "stable-baselines3", "sb3-contrib", "onnxruntime", "envpool")
 
 
-def provenance(config: DistillConfig) -> dict[str, Any]:
-    """Plain data for provenance.json."""
+def provenance(config: DistillConfig, teacher: Any = None, env: Any = None) -> dict[str, Any]:
+    """Plain data for provenance.json; ``teacher`` and ``env`` are objects that stood for the configuration's names."""
+    given = config.teacher if teacher is None else teacher
+    members = members_of(given)
+    agent: dict[str, Any] = _agent(given) if members is None else {"uri": _uri(given), "sha256": None}
+    statistics = agent.pop("vecnormalize", None)
+    if members is not None:
+        agent["members"] = [_agent(member) for member in members]
+    sets = stopping_seeds(config.seed, config.evaluation_episodes)
+    final = final_seeds(config.final_episodes)
     return {
         "understudy": understudy.__version__,
         "python": platform.python_version(),
@@ -31,10 +46,42 @@ def provenance(config: DistillConfig) -> dict[str, Any]:
         "command": shlex.join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_commit(Path.cwd()),
-        "seeds": {"run": config.seed},
-        "teacher": file_facts(config.teacher),
-        "vecnormalize": file_facts(config.vecnormalize) if config.vecnormalize else None,
+        "understudy_git": git_commit(CHECKOUT) if (CHECKOUT / ".git").exists() else None,
+        "repeatable_from_config": env is None and all(map(_is_name, [given] if members is None else members)),
+        "seeds": {"run": config.seed, "stopping": [_ends(one) for one in sets], "final": _ends(final)},
+        "teacher": agent,
+        "env": config.env if env is None else _uri(env),
+        "vecnormalize": file_facts(config.vecnormalize) if config.vecnormalize else statistics,
     }
+
+
+def _is_name(thing: Any) -> bool:
+    return isinstance(thing, str | os.PathLike)
+
+
+def _uri(thing: Any) -> str:
+    """The name as given, or of what kind an object is."""
+    if isinstance(thing, list | tuple):
+        return ",".join(_uri(one) for one in thing)
+    return os.fspath(thing) if _is_name(thing) else f"<object of type {type(thing).__name__}>"
+
+
+def _ends(seeds: range) -> list[int]:
+    """First and last."""
+    return [seeds[0], seeds[-1]]
+
+
+def _agent(thing: Any) -> dict[str, Any]:
+    """The facts of one teacher's file, and of the statistics that are found beside an agent of SB3."""
+    if not _is_name(thing):
+        return {"uri": _uri(thing), "sha256": None}
+    facts = file_facts(os.fspath(thing))
+    try:
+        scheme, path = deduce(os.fspath(thing))
+    except UnderstudyError:
+        return facts
+    found = sb3_vecnormalize.find(Path(path)) if scheme == "sb3" else None
+    return facts if found is None else facts | {"vecnormalize": file_facts(str(found))}
 
 
 def _version(package: str) -> str | None:
@@ -55,11 +102,13 @@ def git_commit(folder: Path) -> str | None:
 
 
 def file_facts(uri: str) -> dict[str, Any]:
-    """The name as given and, where it names files, their SHA-256."""
-    path = Path(uri) if Path(uri).exists() else Path(uri.partition(":")[2])
-    if str(path) == "." or not path.exists():
-        return {"uri": uri, "sha256": None}
-    return {"uri": uri, "sha256": sha256(path)}
+    """The name as given and, where it names files or a function in one, their SHA-256."""
+    home = uri.removeprefix("function:").rpartition(":")[0]
+    module = getattr(sys.modules.get(home), "__file__", None)
+    places = (uri, uri.partition(":")[2], home, module)
+    paths = (Path(place).expanduser() for place in places if place)
+    found = next((path for path in paths if path.exists()), None)
+    return {"uri": uri, "sha256": None if found is None else sha256(found)}
 
 
 def sha256(path: Path) -> str:
