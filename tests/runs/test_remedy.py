@@ -45,10 +45,11 @@ def test_with_a_remedy_the_same_row_balances_the_pole(
     assert (result.termination_trap, result.warnings) == (None, ())
 
 
-def test_a_charge_above_the_task_reward_is_told_of_in_the_report(tmp_path: Path) -> None:
+def test_a_charge_above_the_task_reward_is_named_before_and_after(tmp_path: Path) -> None:
     """The teacher is sure of its actions, so that a beginner pays more than the 1 that every step earns."""
     result = distilled(tmp_path, method="entropy-regularised+r", steps=10_000)
-    assert result.warnings == ()
+    assert len(result.warnings) == 1
+    assert "--task-weight" in result.warnings[0]
     assert result.termination_trap is not None
     assert "--task-weight" in result.termination_trap
 

@@ -34,7 +34,6 @@ RECURRENT_REINFORCING = replace(REINFORCING, length=32, batch=512)
 def rhythm_for(
     kind: Kind,
     *,
-    copies: int,
     learning_rate: float | None = None,
     batch: int | None = None,
     collect: int | None = None,

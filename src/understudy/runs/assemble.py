@@ -231,7 +231,6 @@ def _rhythm(config: DistillConfig, method: Method, student: Student) -> tuple[Rh
     """The rhythm and the budget of environment steps."""
     rhythm, budget = rhythm_for(
         Kind(bool(method.reward), student.spec.recurrent),
-        copies=config.copies,
         learning_rate=config.learning_rate,
         batch=config.batch_size,
         collect=config.collect,
