@@ -17,15 +17,20 @@ ROUND = 250  # environment steps of a round at least; whole episodes in each env
 
 
 class Settings(NamedTuple):
-    """What was found best, within each task, for both students."""
+    """What was found best for a task, for both students together."""
 
+    fit: dict[str, int]  # of every round, over all the data: n_batches or n_epochs
+    batch: int
+    rate: float
     envs: int = 2
-    epochs: int = 4  # of every round, over all the data
-    batch: int = 64
-    rate: float = 1e-2
 
 
-SETTINGS = {"halfcheetah": Settings(envs=1, epochs=8, rate=3e-3)}  # the other tasks: the defaults
+SETTINGS = {
+    "cartpole": Settings({"n_batches": 100}, 128, 1e-2),
+    "lunarlander": Settings({"n_batches": 100}, 128, 1e-2),
+    "pendulum": Settings({"n_epochs": 4}, 64, 1e-2),
+    "halfcheetah": Settings({"n_batches": 300}, 128, 3e-3),
+}
 
 
 class Metered(DummyVecEnv):
@@ -51,7 +56,7 @@ def main() -> None:
     datasets.disable_progress_bars()
     task = open_task(args.task, args.teachers)
     torch.manual_seed(args.seed)  # only now: loading the teacher seeds PyTorch
-    meter, settings = Meter(task, args), SETTINGS.get(args.task, Settings())
+    meter, settings = Meter(task, args), SETTINGS[args.task]
     venv: VecEnv = Metered(task, settings.envs, meter)
     venv.seed(args.seed * 1000)
     if task.normaliser:
@@ -86,11 +91,7 @@ def main() -> None:
                 bc_trainer=fit,
                 custom_logger=silent,
             )
-        fitting: dict[str, Any] = {
-            "n_epochs": settings.epochs,
-            "progress_bar": False,
-            "log_rollouts_venv": None,
-        }
+        fitting: dict[str, Any] = {**settings.fit, "progress_bar": False, "log_rollouts_venv": None}
         least = {"rollout_round_min_episodes": 1, "rollout_round_min_timesteps": ROUND}
         while True:
             with meter.training():  # one round
