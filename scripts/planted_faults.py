@@ -39,8 +39,8 @@ FAULTS = (
     Fault(
         "a sign flipped in Eq. 1",
         "src/understudy/methods/surrogate.py",
-        "steps.expect(loss - score(steps, advantage.detach()))",
-        "steps.expect(loss + score(steps, advantage.detach()))",
+        "steps.expect(loss - score(steps, advantage))",
+        "steps.expect(loss + score(steps, advantage))",
         (EXACT,),
     ),
     Fault(
@@ -67,8 +67,8 @@ FAULTS = (
     Fault(
         "a leaking return",
         "src/understudy/methods/surrogate.py",
-        "return rewards.detach()",
-        "return rewards",
+        "if part.credit == credit), steps.held)",
+        "if part.credit == credit), steps)",
         (EXACT,),
     ),
     Fault(

@@ -108,13 +108,7 @@ def _row(method: Any) -> dict[str, Any]:
 
 
 _GRADIENT = {True: "yes", False: "no", None: "depends"}
-_NEEDS = {
-    "teacher-value": "V_T",
-    "student-value": "V_S",
-    "task-reward": "r",
-    "full-support": "π > 0",
-    "student-control": "",
-}
+_NEEDS = {"teacher-value": "V_T", "student-value": "V_S", "task-reward": "r", "full-support": "π > 0"}
 _LEGEND = (
     "π: teacher, πθ: student, ′: one step later, H(p‖q) = −E_p log q. "
     "Needs: V_T and V_S the values of teacher and student, r the task reward, π > 0 a teacher that gives every "
@@ -135,7 +129,7 @@ def _table(rows: Iterable[dict[str, Any]]) -> None:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     """As ``_TITLES`` has them."""
-    needs = ", ".join(filter(None, (_NEEDS[need] for need in row["needs"])))
+    needs = ", ".join(filter(None, (_NEEDS.get(need) for need in row["needs"])))
     texts = (row["name"], row["control"], row["loss"], row["reward"])
     return *texts, _GRADIENT[row["gradient"]], "trap" if row["charges_every_step"] else "", needs, row["source"]
 
@@ -168,10 +162,33 @@ def _entries(cells: Iterable[tuple[str, ...]], width: int) -> str:
     return "\n".join((*folded, "", fill(_LEGEND, max(width, 30))))
 
 
+def lab(words: Sequence[str]) -> int:
+    """Run experiments of the paper and draw their pages."""
+    from understudy.lab.config import GROUPS, LabConfig
+
+    config = _checked(LabConfig, _parse(LabConfig, GROUPS, words, "lab", {}))
+    from understudy.lab.command import run
+    from understudy.reports import lab_page
+
+    run(config, lab_page)
+    return 0
+
+
+def advise(words: Sequence[str]) -> int:
+    """By questions, flags and measuring: a row, the reason, and the command."""
+    from understudy.runs.advice_text import run
+    from understudy.runs.advise import ADVISE_GROUPS, AdviseConfig
+
+    print(run(_checked(AdviseConfig, _parse(AdviseConfig, ADVISE_GROUPS, words, "advise", {}))), end="")
+    return 0
+
+
 COMMANDS = {
     "distill": Command("Distil a trained agent into a student.", distill),
     "evaluate": Command("Play an agent or a student and measure its return.", evaluate),
     "methods": Command("List the distillation methods.", methods),
+    "advise": Command("Say which method suits, and measure a teacher for it.", advise),
+    "lab": Command("Reproduce the paper's experiments, with verdicts.", lab),
 }
 
 

@@ -1,6 +1,6 @@
 """The library's Eq. 1 over *all* trajectories at once, against the enumeration: no sampling, so equal to rounding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -28,6 +28,10 @@ class AllSteps:
     gamma: float
     discounted: bool
     beyond: Beyond | None = None
+
+    @property
+    def held(self) -> "AllSteps":
+        return replace(self, student=self.student.detached(), teacher=self.teacher.detached())
 
     def next(self, x: Tensor, beyond: Tensor | None) -> Tensor:
         x = x * self.alive

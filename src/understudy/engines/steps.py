@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,14 @@ class WindowSteps:
     beyond: Beyond | None
     beyond_index: Tensor
     episodes: int | None = None
+
+    @property
+    def held(self) -> WindowSteps:
+        """Both sides detached; these steps themselves where no gradients are kept, as while a window is prepared."""
+        if not torch.is_grad_enabled():
+            return self
+        beyond = self.beyond and Answers(*(Heads.detached(side) for side in (self.beyond.student, self.beyond.teacher)))
+        return replace(self, student=self.student.detached(), teacher=self.teacher.detached(), beyond=beyond)
 
     def next(self, x: Tensor, beyond: Tensor | None) -> Tensor:
         """gamma x_{t+1}: 0 after a terminal, gamma times ``beyond`` where the episode goes on unseen."""

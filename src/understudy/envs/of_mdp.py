@@ -1,4 +1,8 @@
-"""A finite MDP as a simulator of many copies, and as one Gymnasium environment; states are seen one-hot."""
+"""A finite MDP as a simulator of many copies, and as one Gymnasium environment.
+
+What is seen of a state is its observation one-hot, or a row of ``features``: one for each state ``[S, F]``, or one for
+each observation ``[O, F]``. The end of an episode is seen as zeros.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ import numpy as np
 from gymnasium import spaces
 
 from understudy.envs.simulator import Outcome
+from understudy.errors import ConfigurationError
+from understudy.mdp.families import GridOdds, grid
 from understudy.mdp.model import MDP
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -22,13 +28,20 @@ class MDPSimulator:
     spec_id = "mdp"
     plays = 0
 
-    def __init__(self, mdp: MDP, copies: int, seed: int, max_episode_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        mdp: MDP,
+        copies: int,
+        seed: int,
+        max_episode_steps: int | None = None,
+        features: np.ndarray | None = None,
+    ) -> None:
         """``max_episode_steps`` cuts longer episodes short: truncated, not terminated."""
         if copies < 1:
             raise ValueError(f"copies must be at least 1, got {copies}")
-        self.mdp, self.copies, self.max_episode_steps = mdp, copies, max_episode_steps
-        self.observation_space, self.action_space = _spaces(mdp)
-        self._chain = _Chain(mdp)
+        self.mdp, self.copies, self.max_episode_steps = mdp, copies, _limit(max_episode_steps)
+        self._chain = _Sampler(mdp, features)
+        self.observation_space, self.action_space = self._chain.space, spaces.Discrete(mdp.actions)
         self._forever, self._seed, self.plays = True, seed, 0
         self._state = np.full(copies, mdp.states)
         self._length = np.zeros(copies, dtype=np.int64)
@@ -98,44 +111,98 @@ class MDPSimulator:
 
 
 class MDPEnv(gymnasium.Env[np.ndarray, np.int64]):
-    """One copy, for everything that expects Gymnasium; register it with ``kwargs={"mdp": mdp}``."""
+    """One copy, for everything that expects Gymnasium: ``env=functools.partial(MDPEnv, mdp)`` makes it anywhere.
 
-    def __init__(self, mdp: MDP) -> None:
-        self.mdp, self._chain = mdp, _Chain(mdp)
-        self.observation_space, self.action_space = _spaces(mdp)
-        self._state = np.array([mdp.states])
+    ``max_episode_steps`` cuts longer episodes short: truncated, not terminated. The state's number is in ``info``.
+    """
+
+    def __init__(self, mdp: MDP, max_episode_steps: int | None = None, features: np.ndarray | None = None) -> None:
+        self.mdp, self.max_episode_steps = mdp, _limit(max_episode_steps)
+        self._chain = _Sampler(mdp, features)
+        self.observation_space, self.action_space = self._chain.space, spaces.Discrete(mdp.actions)
+        self._state, self._length = np.array([mdp.states]), 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        self._state = self._chain.first(self.np_random.random(1))
+        self._state, self._length = self._chain.first(self.np_random.random(1)), 0
         return self._chain.seen(self._state)[0], {"state": int(self._state[0])}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         reward = float(self.mdp.rewards[self._state[0], action])
         self._state = self._chain.follow(self._state, np.array([action]), self.np_random.random(1))
+        self._length += 1
         seen, ended = self._chain.seen(self._state)[0], bool(self._chain.ends[self._state[0]])
-        return seen, reward, ended, False, {"state": int(self._state[0])}
+        cut = not ended and self.max_episode_steps is not None and self._length >= self.max_episode_steps
+        return seen, reward, ended, cut, {"state": int(self._state[0])}
 
 
-class _Chain:
+def grid_world(
+    world: int = 0,
+    size: int = 20,
+    slip: float = 0.1,
+    end: float = 0.01,
+    actions: int = 4,
+    window: int | None = None,
+    max_episode_steps: int | None = None,
+    odds: dict[str, float] | None = None,
+) -> MDPEnv:
+    """Random grid world number ``world`` as an environment: ``--env understudy.envs.of_mdp:grid_world``.
+
+    The options are those of ``understudy.mdp.families.grid``; ``odds`` by name, such as ``{"wall": 0.2}``.
+    """
+    try:
+        chances = GridOdds(**(odds or {}))
+    except TypeError as error:
+        raise ConfigurationError(f"odds: {error}. There are {', '.join(GridOdds.__dataclass_fields__)}") from None
+    made = grid(np.random.default_rng(world), size, chances, slip, end, actions, window)
+    return MDPEnv(made.mdp, max_episode_steps)
+
+
+class _Sampler:
     """Sampling by inverse cumulative probabilities. State S stands for the end, and is seen as zeros."""
 
-    def __init__(self, mdp: MDP) -> None:
-        self._next, self._first = _cumulative(mdp.transitions), _cumulative(mdp.start)
-        self._seen = np.eye(mdp.states + 1, mdp.states, dtype=np.float32)
-        terminal = np.zeros(mdp.states, dtype=bool) if mdp.terminal is None else mdp.terminal
-        self.ends = np.append(terminal, True)
+    def __init__(self, mdp: MDP, features: np.ndarray | None) -> None:
+        lists = mdp.successors
+        beyond = np.full((*lists.next.shape[:2], 1), mdp.states, dtype=np.int64)
+        self._next = np.concatenate([lists.next, beyond], axis=-1)
+        self._sums, self._first = _cumulative(lists.probability), _cumulative(mdp.start)
+        self._move = mdp.action_map
+        self._seen = _seen(mdp, features)
+        low, high = min(0.0, float(self._seen.min())), max(0.0, float(self._seen.max()))
+        self.space = spaces.Box(low, high, self._seen.shape[1:], np.float32)
+        self.ends = np.append(mdp.terminal, True)
 
     def first(self, noise: np.ndarray) -> np.ndarray:
-        return (self._first <= noise[:, None]).sum(-1)
+        return np.searchsorted(self._first, noise, side="right")
 
     def follow(self, state: np.ndarray, action: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        return (self._next[state, action] <= noise[:, None]).sum(-1)
+        move = self._move[action]
+        return self._next[state, move, (self._sums[state, move] <= noise[:, None]).sum(-1)]
 
     def seen(self, state: np.ndarray) -> np.ndarray:
         return self._seen[state]
+
+
+def _seen(mdp: MDP, features: np.ndarray | None) -> np.ndarray:
+    """``[S + 1, F]`` float32; the last row is the end."""
+    rows = np.eye(mdp.observations) if features is None else np.asarray(features)
+    if rows.ndim != 2 or len(rows) not in (mdp.states, mdp.observations) or not rows.size:
+        wanted = " or ".join(f"[{n}, F]" for n in dict.fromkeys((mdp.states, mdp.observations)))
+        raise ConfigurationError(f"features must have the shape {wanted}, got {list(rows.shape)}")
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise ConfigurationError(f"features must be finite, got {rows[row, column]} at [{row}, {column}]")
+    if features is None or len(rows) != mdp.states:
+        rows = rows[mdp.observed]
+    return np.concatenate([rows, np.zeros((1, rows.shape[1]))]).astype(np.float32)
+
+
+def _limit(max_episode_steps: int | None) -> int | None:
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
+    return max_episode_steps
 
 
 def _cumulative(probability: np.ndarray) -> np.ndarray:
@@ -143,7 +210,3 @@ def _cumulative(probability: np.ndarray) -> np.ndarray:
     sums = probability.cumsum(-1)
     sums[sums >= 1 - 1e-9] = np.inf
     return sums
-
-
-def _spaces(mdp: MDP) -> tuple[spaces.Box, spaces.Discrete]:
-    return spaces.Box(0.0, 1.0, (mdp.states,), np.float32), spaces.Discrete(mdp.actions)

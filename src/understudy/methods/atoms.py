@@ -25,7 +25,7 @@ TEXTS: dict[str, Callable[[Any], Tensor]] = {
     "teacher-value": lambda s: s.teacher.value,
     "student-value": lambda s: s.student.value,
     "gated-cross-entropy": lambda s: (
-        cross_entropy(s.teacher.policy, s.student.policy) * (s.teacher.value > s.student.value).detach()
+        cross_entropy(s.teacher.policy, s.student.policy) * (s.teacher.value > s.student.value)
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -41,6 +41,11 @@ class Steps(Batch, Protocol):
     @property
     def beyond(self) -> Beyond | None:
         """The states after time limits and after a window's last steps; None where every episode is whole."""
+        ...
+
+    @property
+    def held(self) -> Self:
+        """The same steps with every quantity held fixed: returns read these, so that nothing flows into them."""
         ...
 
     def next(self, x: Tensor, beyond: Tensor | None) -> Tensor:

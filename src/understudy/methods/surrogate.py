@@ -21,9 +21,9 @@ def log_prob_times(steps: Batch, advantage: Tensor) -> Tensor:
 
 def pseudo_reward(method: Method, steps: Steps, credit: float) -> Tensor:
     """rhat_i of the parts with this credit; held fixed."""
-    rewards = read(tuple(part for part in method.reward if part.credit == credit), steps)
+    rewards = read(tuple(part for part in method.reward if part.credit == credit), steps.held)
     assert isinstance(rewards, Tensor), f"no part has credit {credit}"
-    return rewards.detach()
+    return rewards
 
 
 def returns(method: Method, steps: Steps) -> Tensor:
@@ -37,7 +37,8 @@ def surrogate(method: Method, steps: Batch, advantage: Tensor | None = None, sco
 
     ``advantage`` and ``score`` let an estimator stand in for Rhat and for the plain score function; the loss term
     is added here and nowhere else. Without an advantage the steps must be in order (:class:`Steps`). Schedules must
-    have been read (``method.at(progress)``).
+    have been read (``method.at(progress)``). Nothing is detached here: what is fixed is read from ``steps.held``, so
+    that an engine which differentiates twice can tell what moves now from what is fixed now.
     """
     loss = read(method.loss, steps)
     if not method.reward:
@@ -46,4 +47,4 @@ def surrogate(method: Method, steps: Batch, advantage: Tensor | None = None, sco
     if advantage is None:
         assert isinstance(steps, Steps)
         advantage = returns(method, steps)
-    return steps.expect(loss - score(steps, advantage.detach()))
+    return steps.expect(loss - score(steps, advantage))

@@ -22,8 +22,8 @@ class Console(Protocol):
         """Something that may spoil the run."""
         ...
 
-    def begin(self, steps: int, what: str = "") -> None:
-        """``steps``: the budget of environment steps."""
+    def begin(self, steps: int, what: str = "", unit: str = "steps") -> None:
+        """``steps``: the budget, of environment steps or of what ``unit`` says; may be called again for more work."""
         ...
 
     def progress(self, steps: int, recovered: float | None = None) -> None:
@@ -58,7 +58,7 @@ class Silent:
     def warning(self, text: str) -> None:
         print(f"warning: {text}", file=sys.stderr)
 
-    def begin(self, steps: int, what: str = "") -> None:
+    def begin(self, steps: int, what: str = "", unit: str = "steps") -> None:
         pass
 
     def progress(self, steps: int, recovered: float | None = None) -> None:
@@ -73,6 +73,7 @@ class Pace:
     """Steps per second, and the time that the rest of the budget takes at that rate."""
 
     budget: int = 0
+    unit: str = "steps"
     begun: float = field(default_factory=time.monotonic)
     steps: int = 0
 
@@ -90,7 +91,7 @@ class Pace:
 
     @property
     def done(self) -> str:
-        return f"{self.steps:,} of {self.budget:,} steps"
+        return f"{self.steps:,} of {self.budget:,} {self.unit}"
 
     @property
     def speed(self) -> str:
@@ -129,8 +130,8 @@ class Lines:
     def warning(self, text: str) -> None:
         self._print(f"warning: {text}")
 
-    def begin(self, steps: int, what: str = "") -> None:
-        self.pace = Pace(steps)
+    def begin(self, steps: int, what: str = "", unit: str = "steps") -> None:
+        self.pace = Pace(steps, unit)
         if what:
             self._print(what)
 
@@ -178,10 +179,12 @@ class Bar:
     def warning(self, text: str) -> None:
         self.terminal.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
 
-    def begin(self, steps: int, what: str = "") -> None:
-        self.pace = Pace(steps)
+    def begin(self, steps: int, what: str = "", unit: str = "steps") -> None:
+        self.pace = Pace(steps, unit)
         if what:
             self.note(what)
+        if self.task is not None:
+            self.bar.remove_task(self.task)
         self.task = self.bar.add_task("", total=steps, facts="")
 
     def progress(self, steps: int, recovered: float | None = None) -> None:

@@ -79,7 +79,7 @@ def evaluate(config: EvaluateConfig, *, policy: Any = None, env: Any = None, not
     torch.set_num_threads(config.threads)
     available(config.device)
     note = note or (lambda text: None)
-    simulator, acting, view, wrappers = _prepare(config, policy, env, note)
+    simulator, acting, view, wrappers = prepare(config, policy, env, note)
     try:
         actions = ActionMap(acting.family, simulator.action_space)
         generator = np.random.default_rng([config.seed, 1]) if config.stochastic else None
@@ -92,7 +92,7 @@ def evaluate(config: EvaluateConfig, *, policy: Any = None, env: Any = None, not
     return _evaluation(config, acting, wrappers, episodes, seconds)
 
 
-def _prepare(
+def prepare(
     config: EvaluateConfig, policy: Any, env: Any, note: Note
 ) -> tuple[Simulator, Policy, View, tuple[str, ...]]:
     """The environment in the wrappers that the policy needs, and the policy; a misfit is an error."""

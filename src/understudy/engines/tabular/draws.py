@@ -1,0 +1,69 @@
+"""Random numbers and draws from tables, compiled: SplitMix64, and thresholds in units of 2^-31."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from understudy.math.compiled import compiled
+
+UNIT = 2.0**31  # a draw is a whole number below this; the threshold NEVER_PASSED is above every draw
+NEVER_PASSED = 2**32 - 1
+_STRIDE = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_30, _27, _31, _33 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(33)
+_LOW = np.uint64(0x7FFFFFFF)
+_FEW = 8
+
+
+@compiled
+def advanced(state):  # type: ignore[no-untyped-def]
+    """The generator's next state; its output is :func:`scrambled`. Steele, Lea and Flood, 2014."""
+    return state + _STRIDE
+
+
+@compiled
+def scrambled(state):  # type: ignore[no-untyped-def]
+    """64 random bits from the generator's state."""
+    z = (state ^ (state >> _30)) * _FIRST
+    z = (z ^ (z >> _27)) * _SECOND
+    return z ^ (z >> _31)
+
+
+@compiled
+def upper(bits):  # type: ignore[no-untyped-def]
+    """One draw below 2^31 from 64 bits."""
+    return np.uint32(bits >> _33)
+
+
+@compiled
+def lower(bits):  # type: ignore[no-untyped-def]
+    """Another draw below 2^31, independent of :func:`upper` of the same bits."""
+    return np.uint32(bits & _LOW)
+
+
+@compiled
+def chosen(thresholds, begin, count, draw):  # type: ignore[no-untyped-def]
+    """Which of ``count`` outcomes a draw falls on, by the rising thresholds from ``begin`` on; the last needs none."""
+    if count <= _FEW:
+        found = 0
+        for k in range(count - 1):
+            found += draw >= thresholds[begin + k]
+        return found
+    found, left = 0, count - 1
+    while left > 0:
+        half = left >> 1
+        if draw >= thresholds[begin + found + half]:
+            found += half + 1
+            left -= half + 1
+        else:
+            left = half
+    return found
+
+
+@compiled
+def set_thresholds(probability, thresholds):  # type: ignore[no-untyped-def]
+    """Cumulative probabilities of one row in units of 2^-31, rounded down."""
+    total = 0.0
+    for a in range(len(probability)):
+        total += probability[a]
+        thresholds[a] = np.uint32(min(total, 1.0) * UNIT)

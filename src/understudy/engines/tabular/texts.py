@@ -1,0 +1,99 @@
+"""Every atom a second time, for compiled code: its value at a step, and its gradient in the student's logits.
+
+Their PyTorch texts are in :mod:`understudy.methods.atoms`; a test holds the two together. An atom's number is its
+place in ATOMS, so that one compiled kernel serves every method. A row is ``p``, ``log_p`` (student), ``q`` and
+``log_q`` (teacher), ``[A]`` each. Where q(a) = 0, q(a) log q(a) is 0.
+"""
+
+from __future__ import annotations
+
+from understudy.math.compiled import compiled
+from understudy.methods.method import ATOMS
+
+NUMBER = {name: number for number, name in enumerate(ATOMS)}
+FORWARD_CROSS_ENTROPY = NUMBER["forward-cross-entropy"]
+REVERSE_CROSS_ENTROPY = NUMBER["reverse-cross-entropy"]
+FORWARD_KL, REVERSE_KL = NUMBER["forward-kl"], NUMBER["reverse-kl"]
+TEACHER_LOG_PROB, STUDENT_LOG_PROB = NUMBER["teacher-log-prob"], NUMBER["student-log-prob"]
+STUDENT_ENTROPY, TASK_REWARD = NUMBER["student-entropy"], NUMBER["task-reward"]
+TEACHER_VALUE, STUDENT_VALUE = NUMBER["teacher-value"], NUMBER["student-value"]
+GATED_CROSS_ENTROPY = NUMBER["gated-cross-entropy"]
+OF_ACTION = (TEACHER_LOG_PROB, STUDENT_LOG_PROB, TASK_REWARD)
+READS_LOG_STUDENT = (REVERSE_KL, STUDENT_ENTROPY)  # gradients that do
+
+
+@compiled
+def cross(p, log_q):  # type: ignore[no-untyped-def]
+    """H(p‖q)."""
+    total = 0.0
+    for a in range(len(p)):
+        if p[a] > 0:
+            total -= p[a] * log_q[a]
+    return total
+
+
+@compiled
+def of_state(atom, p, log_p, q, log_q, teacher_value, student_value):  # type: ignore[no-untyped-def]
+    """The value of an atom that is of the state alone; for one of the action, its expectation under the student."""
+    if atom == FORWARD_CROSS_ENTROPY:
+        return cross(q, log_p)
+    if atom == REVERSE_CROSS_ENTROPY:
+        return cross(p, log_q)
+    if atom == FORWARD_KL:
+        return cross(q, log_p) - cross(q, log_q)
+    if atom == REVERSE_KL:
+        return cross(p, log_q) - cross(p, log_p)
+    if atom == TEACHER_LOG_PROB:
+        return -cross(p, log_q)
+    if atom == STUDENT_LOG_PROB:
+        return -cross(p, log_p)
+    if atom == STUDENT_ENTROPY:
+        return cross(p, log_p)
+    if atom == TEACHER_VALUE:
+        return teacher_value
+    if atom == STUDENT_VALUE:
+        return student_value
+    if atom == GATED_CROSS_ENTROPY:
+        return cross(q, log_p) if teacher_value > student_value else 0.0
+    return 0.0
+
+
+@compiled
+def of_action(atom, log_p, log_q, reward):  # type: ignore[no-untyped-def]
+    """The value of an atom of the action taken, given its two log-probabilities and its reward."""
+    if atom == TEACHER_LOG_PROB:
+        return log_q
+    if atom == STUDENT_LOG_PROB:
+        return log_p
+    return reward
+
+
+@compiled
+def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_value):  # type: ignore[no-untyped-def]
+    """Add to ``out [A]`` ``weight`` times the atom's derivative in the logits; the gate is held fixed.
+
+    Of student-log-prob this is 0: its derivative, e_a - p, is the score function, see :func:`score`.
+    """
+    if atom == GATED_CROSS_ENTROPY:
+        weight = weight if teacher_value > student_value else 0.0
+    if atom == FORWARD_CROSS_ENTROPY or atom == FORWARD_KL or atom == GATED_CROSS_ENTROPY:
+        for a in range(len(p)):
+            out[a] += weight * (p[a] - q[a])
+    elif atom == REVERSE_CROSS_ENTROPY:
+        mean = -cross(p, log_q)
+        for a in range(len(p)):
+            out[a] += weight * p[a] * (mean - log_q[a])
+    elif atom == REVERSE_KL:
+        mean = cross(p, log_q) - cross(p, log_p)
+        for a in range(len(p)):
+            out[a] += weight * p[a] * (log_p[a] - log_q[a] - mean)
+    elif atom == STUDENT_ENTROPY:
+        mean = cross(p, log_p)
+        for a in range(len(p)):
+            out[a] -= weight * p[a] * (log_p[a] + mean)
+
+
+@compiled
+def score(atom):  # type: ignore[no-untyped-def]
+    """How many times the score function, grad log πθ(a), an atom's derivative holds."""
+    return 1.0 if atom == STUDENT_LOG_PROB else 0.0

@@ -1,0 +1,52 @@
+"""What one curve of a figure is made of, as data: which worlds, which teacher, which student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from understudy.engines.tabular.setting import Setting
+from understudy.mdp.families import GridOdds
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Which MDPs: number ``index`` of a family, drawn from (seed, index) alone.
+
+    ``kind``: ``grid``, ``random`` or ``corridor``. ``window``: odd extent of what a student sees of a grid; None: all.
+    """
+
+    kind: str = "grid"
+    size: int = 20
+    actions: int = 4
+    window: int | None = None
+    slip: float = 0.1
+    end: float = 0.01
+    odds: GridOdds = field(default_factory=GridOdds)
+
+
+@dataclass(frozen=True)
+class Tutor:
+    """Which teacher, made for each MDP: ``q-learning``, ``optimal``, ``actor-critic`` or ``adversarial``.
+
+    ``temperature``: of the softmax of its action values; 0: the best action. ``noise``: share of random actions, mixed
+    into its probabilities. ``floor``: least probability of an action, so that its logarithm is finite; the rest is
+    rescaled. ``steps``: of learning. Its values are those of the finished policy, exact, with the setting's gamma.
+    """
+
+    kind: str = "q-learning"
+    temperature: float = 0.1
+    noise: float = 0.0
+    floor: float = 0.0
+    steps: int = 30_000
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``mdps`` and ``iterations``: fewer than the scale's, where one curve would take too long; None: the scale's."""
+
+    name: str
+    setting: Setting
+    ground: Ground = field(default_factory=Ground)
+    tutor: Tutor = field(default_factory=Tutor)
+    mdps: int | None = None
+    iterations: int | None = None

@@ -1,0 +1,140 @@
+"""A sweep: the same bits however it is divided, and nothing is run twice or mixed up."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_sweeps import GROUND, SMALL, TUTOR, Counted, bits, curve, three_curves
+
+from understudy.errors import ConfigurationError
+from understudy.lab import chunk as chunks_of
+from understudy.lab.chunk import MOST_CELLS, MOST_MDPS, size_of
+from understudy.lab.curve import Ground
+from understudy.lab.draw import draw_mdp, draw_teacher
+from understudy.lab.spread import Local
+from understudy.lab.sweep import Sweep, measured_at
+from understudy.runs.console import Lines
+
+
+def test_any_chunk_size_and_any_number_of_threads_give_the_same_bits(tmp_path: Path) -> None:
+    divisions = [(7, 1), (7, 3), (3, 2), (1, 1), (1, 4)]
+    found = [
+        bits(Sweep(SMALL, tmp_path / f"{size}-{threads}", Local(threads), chunk=size).train(three_curves()))
+        for size, threads in divisions
+    ]
+    assert all(one == found[0] for one in found[1:])
+    assert len(set(found[0].values())) > len(three_curves())  # the curves differ
+
+
+def test_another_seed_gives_other_worlds_and_the_same_seed_the_same_ones_for_every_curve(
+    tmp_path: Path,
+) -> None:
+    first = Sweep(SMALL, tmp_path / "a").train(three_curves())
+    other = Sweep(replace(SMALL, seed=4), tmp_path / "b").train(three_curves())
+    returns = [one.facts["optimal-return"] for one in first.values()]
+    assert all((one == returns[0]).all() for one in returns)
+    assert (returns[0] != other[three_curves()[0].name].facts["optimal-return"]).any()
+    assert len(np.unique(returns[0])) > 1
+
+
+def test_what_is_measured_is_what_the_mdp_says(tmp_path: Path) -> None:
+    """At iteration 0 the student is uniform: its return is the uniform policy's, solved here densely."""
+    found = Sweep(SMALL, tmp_path).train([curve("task-reward")])["task-reward"]
+    for index in range(SMALL.mdps):
+        mdp = draw_mdp(GROUND, SMALL.seed, index)
+        teacher = draw_teacher(TUTOR, mdp, SMALL.seed, index)
+        for policy, measured in (
+            (np.full((mdp.states, mdp.actions), 1 / mdp.actions), found.metrics["return"][index, 0]),
+            (np.full((mdp.states, mdp.actions), 1 / mdp.actions), found.facts["uniform-return"][index]),
+            (teacher.policy, found.facts["teacher-return"][index]),
+        ):
+            steps = np.einsum("sa,sat->st", policy, mdp.transitions[:, mdp.action_map])
+            values = np.linalg.solve(np.eye(mdp.states) - steps, (policy * mdp.rewards * ~mdp.terminal[:, None]).sum(1))
+            assert measured == pytest.approx(mdp.start @ values, abs=1e-5)
+
+
+def test_the_points_are_in_order_from_the_start_to_the_end_and_denser_early() -> None:
+    points = measured_at(30_000, 60)
+    assert (points[0], points[-1], len(points)) == (0, 30_000, 60)
+    assert (np.diff(points) > 0).all()
+    assert (np.diff(np.diff(points)) >= -1).all()
+    assert measured_at(3, 60).tolist() == [0, 1, 2, 3]
+
+
+def test_a_stopped_sweep_goes_on_where_it_was_and_ends_with_the_same_bits(tmp_path: Path) -> None:
+    whole = Sweep(SMALL, tmp_path / "whole", chunk=2).train(three_curves())
+    first, second = Counted(stop_after=5), Counted()
+    with pytest.raises(KeyboardInterrupt):
+        Sweep(SMALL, tmp_path / "stopped", first, chunk=2).train(three_curves())
+    resumed = Sweep(SMALL, tmp_path / "stopped", second, chunk=2).train(three_curves())
+    assert bits(resumed) == bits(whole)
+    assert len(first.ran) == 5
+    assert len(second.ran) == 12 - 5
+    assert not set(first.ran) & set(second.ran)
+    assert [path for path in (tmp_path / "stopped").rglob("*") if path.suffix == ".tmp"] == []
+
+
+def test_a_larger_sweep_in_the_same_folder_runs_only_what_is_new(tmp_path: Path) -> None:
+    one = curve("on-policy-distill")
+    Sweep(replace(SMALL, mdps=4), tmp_path, chunk=2).train([one])
+    spread = Counted()
+    found = Sweep(replace(SMALL, mdps=8), tmp_path, spread, chunk=2).train([replace(one, name="another name")])
+    assert sorted((chunk.first, chunk.stop) for chunk in spread.ran) == [(4, 6), (6, 8)]
+    assert found["another name"].metrics["return"].shape == (8, 5)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 9}, {"iterations": 41}, {"points": 6}], ids=lambda change: next(iter(change))
+)
+def test_nothing_of_other_settings_is_taken_for_ours(change: dict[str, int], tmp_path: Path) -> None:
+    one = curve("on-policy-distill")
+    Sweep(SMALL, tmp_path).train([one])
+    spread = Counted()
+    Sweep(replace(SMALL, **change), tmp_path, spread).train([one])
+    assert len(spread.ran) == 1
+
+
+def test_another_step_size_world_teacher_or_version_of_the_code_is_another_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = curve("on-policy-distill")
+    Sweep(SMALL, tmp_path).train([one])
+    others = [
+        replace(one, setting=replace(one.setting, learning_rate=0.2)),
+        replace(one, ground=replace(GROUND, slip=0.2)),
+        replace(one, tutor=replace(TUTOR, temperature=0.5)),
+    ]
+    for other in others:
+        Sweep(SMALL, tmp_path, spread := Counted()).train([other])
+        assert len(spread.ran) == 1
+    monkeypatch.setattr(chunks_of, "_code", lambda: "changed")
+    Sweep(SMALL, tmp_path, spread := Counted()).train([one])
+    assert len(spread.ran) == 1
+
+
+def test_a_chunk_that_is_cut_short_or_holds_another_s_results_is_said_and_run_again(tmp_path: Path) -> None:
+    one = curve("on-policy-distill")
+    sweep = Sweep(SMALL, tmp_path, chunk=3)
+    whole = sweep.train([one])
+    first, second, third = sorted((tmp_path / "chunks").iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    second.write_bytes(third.read_bytes())
+    said = io.StringIO()
+    again = replace(sweep, spread=(spread := Counted()), console=Lines(said)).train([one])
+    assert bits(again) == bits(whole)
+    assert len(spread.ran) == 2
+    assert said.getvalue().count("it is run again") == 2
+
+
+def test_chunks_are_smaller_where_actions_are_many() -> None:
+    assert [size_of(Ground(actions=actions)) for actions in (4, 40, 400, 4000)] == [MOST_MDPS, MOST_MDPS, 12, 1]
+    assert MOST_CELLS >= 12 * 400 * 400
+
+
+def test_two_curves_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"got twice: a$"):
+        Sweep(SMALL, tmp_path).train([curve("task-reward", "a"), curve("on-policy-distill", "a")])
