@@ -13,6 +13,7 @@ import pytest
 
 import understudy
 from understudy import cli
+from understudy.lab.config import LabConfig
 from understudy.methods import METHODS, term_text
 from understudy.runs.config import DistillConfig, EvaluateConfig
 from understudy.runs.fields import fields_of
@@ -37,7 +38,9 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == f"understudy {understudy.__version__}\n"
 
 
-@pytest.mark.parametrize(("command", "kind"), [("distill", DistillConfig), ("evaluate", EvaluateConfig)])
+@pytest.mark.parametrize(
+    ("command", "kind"), [("distill", DistillConfig), ("evaluate", EvaluateConfig), ("lab", LabConfig)]
+)
 def test_a_command_s_help_shows_every_option(command: str, kind: type, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -46,7 +49,9 @@ def test_a_command_s_help_shows_every_option(command: str, kind: type, capsys: p
         assert shown in out, name
 
 
-@pytest.mark.parametrize("words", [["--help"], ["distill", "--help"], ["evaluate", "--help"], ["methods", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["distill", "--help"], ["evaluate", "--help"], ["methods", "--help"], ["lab", "--help"]]
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = (
         f"import sys; from understudy.cli import main; main({words!r}); "

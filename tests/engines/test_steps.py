@@ -1,12 +1,13 @@
 """The operators of Eq. 1 on windows, by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from understudy.engines.steps import StoredSteps, WindowSteps, window_steps
+from understudy.engines.steps import Answers, StoredSteps, WindowSteps, window_steps
 from understudy.envs.rollout import Episodes, Window
 from understudy.math.distributions import Family
 from understudy.math.heads import Heads
@@ -48,6 +49,21 @@ def test_what_comes_next_is_nothing_after_an_end_and_what_lies_beyond_a_cut():
     found = steps().next(X, torch.tensor([100.0, 1000.0]))
     assert found.tolist() == [[1.0, 10.0], [0.0, 20.0], [50.0, 500.0]]
     assert steps().next(X, None)[2].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["categorical", "multi-categorical", "bernoulli", "gaussian", "squashed-gaussian"])
+def test_held_steps_have_the_same_numbers_and_let_no_gradient_through(kind):
+    family = Family(kind, (2,))
+    flat = torch.randn(3, 2, family.parameters, requires_grad=True)
+    heads = Heads(family(flat), flat.sum(-1))
+    live = replace(steps(), student=heads, teacher=heads, beyond=Answers(heads, heads))
+    for side in (live.held.student, live.held.teacher, live.held.beyond.student, live.held.beyond.teacher):
+        assert torch.equal(side.policy.entropy(), heads.policy.entropy())
+        assert torch.equal(side.value, heads.value)
+        assert not side.policy.entropy().requires_grad
+        assert not side.value.requires_grad
+    assert heads.policy.entropy().requires_grad
+    assert heads.value.requires_grad
 
 
 def test_the_mean_is_over_steps_or_over_episodes():

@@ -17,9 +17,9 @@ GROUND = Ground(size=6)
 TUTOR = Tutor(steps=500)
 
 
-def curve(row: str, name: str = "", **words: float) -> Curve:
+def curve(row: str, name: str = "", ground: Ground = GROUND, **words: float) -> Curve:
     """``row`` on the small worlds."""
-    return Curve(name or row, Setting(METHODS[row], max_steps=200, **words), GROUND, TUTOR)  # type: ignore[arg-type]
+    return Curve(name or row, Setting(METHODS[row], max_steps=200, **words), ground, TUTOR)  # type: ignore[arg-type]
 
 
 def bits(found: Mapping[str, Measured]) -> dict[str, bytes]:
@@ -52,5 +52,10 @@ class Counted:
             yield chunk, outcome
 
 
-def three_curves() -> list[Curve]:
-    return [curve("on-policy-distill"), curve("exp-entropy-regularised"), curve("task-reward", learning_rate=0.5)]
+def some_curves() -> list[Curve]:
+    return [
+        curve("on-policy-distill"),
+        curve("exp-entropy-regularised"),
+        curve("task-reward", learning_rate=0.5),
+        curve("teacher-distill", "what a window shows", Ground(size=6, window=3)),
+    ]

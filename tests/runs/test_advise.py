@@ -1,4 +1,4 @@
-"""``understudy advise`` with real teachers, with flags, with answers from pipes and terminals, and with nobody there."""
+"""``understudy advise`` with real teachers: by flags, by pipes, at a terminal, and with nobody there."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_every_question_has_its_flag() -> None:
     }
 
 
-@pytest.mark.parametrize(("answers", "early"), itertools.product((a for a, _ in paths()), (False, True)), ids=str)
+@pytest.mark.parametrize(("answers", "early"), list(itertools.product([a for a, _ in paths()], (False, True))), ids=str)
 def test_on_every_path_the_commands_parse_and_name_the_leaf_s_rows(
     answers: dict[str, bool], early: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +143,11 @@ def test_entropy_is_that_of_the_probabilities_answered(functions: Path, capsys: 
     assert told(capsys, f"{functions}:lean", *CARTPOLE)["measured"]["entropy"] == pytest.approx(0, abs=1e-6)
 
 
+def test_the_teacher_plays_its_most_probable_action(functions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sure, torn = (told(capsys, f"{functions}:{name}", *CARTPOLE)["measured"]["teacher"] for name in ("lean", "odds"))
+    assert sure == torn
+
+
 def test_a_teacher_that_random_play_beats_is_weak_and_warned_of(
     functions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,11 +207,11 @@ def test_the_environment_s_threshold_is_not_used_where_options_change_the_enviro
 
 
 def test_what_was_measured_with_is_in_the_command(functions: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--wrap", "time-feature", "--teacher-view", "0:4", "--env-args", '{"sutton_barto_reward": false}']
+    words = ["--wrap", "time-feature", "--teacher-view", "0,1,2,3", "--env-args", '{"sutton_barto_reward": false}']
     found = told(capsys, f"{functions}:odds", *CARTPOLE, *words, "--teacher-temperature", "0.5")
     config = parsed(found["command"])
     assert config.wrap == ("time-feature",)
-    assert (config.teacher_view, config.teacher_temperature) == ("0:4", 0.5)
+    assert (config.teacher_view, config.teacher_temperature) == ("0,1,2,3", 0.5)
     assert json.loads(config.env_args) == {"sutton_barto_reward": False}
     assert config.trust is False
 

@@ -87,7 +87,8 @@ def run_chunk(chunk: Chunk) -> Outcome:
     packed, facts = _prepared(chunk)
     seeds = training_seeds(chunk.seed, range(chunk.first, chunk.stop))
     trained = train(packed, chunk.setting, chunk.iterations, np.array(chunk.points), seeds)
-    return Outcome({name: values.astype(np.float32) for name, values in trained.metrics.items()}, facts)
+    metrics = {name: values.astype(np.float32) for name, values in trained.metrics.items()}
+    return Outcome(metrics, facts | {"steps": trained.steps, "cut": trained.cut})
 
 
 def _prepared(chunk: Chunk) -> Any:

@@ -33,7 +33,8 @@ class Measured:
 
     ``iterations [P]``. ``metrics``: name to ``[MDPs, P]`` in float32: ``return`` (undiscounted, exact), ``kl-student``,
     ``kl-teacher``, ``kl-uniform`` (KL(teacher‖student) per visited step under the visitation of each). ``facts``: name
-    to ``[MDPs]``: ``teacher-return``, ``uniform-return``, ``optimal-return``.
+    to ``[MDPs]``: ``teacher-return``, ``uniform-return``, ``optimal-return``; of the training, ``steps`` taken and
+    episodes ``cut`` at ``max_steps``.
     """
 
     iterations: np.ndarray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -124,7 +125,7 @@ def _measured(mdp: MDP, teacher: Teacher, policy: np.ndarray) -> tuple[float, fl
 def _learner(mdp: MDP, features: np.ndarray, teacher: Teacher, setting: NetworkSetting, seed: int) -> Learner:
     width = features.shape[1]
     numbered = np.concatenate([features, np.arange(mdp.states)[:, None]], axis=1).astype(np.float32)
-    simulator = MDPSimulator(mdp, setting.episodes, seed, features=numbered)
+    simulator: Any = MDPSimulator(mdp, setting.episodes, seed, features=numbered)
     views = ObservationViews(
         View("features", entries=tuple(range(width))),
         View("state", entries=(width,)),
@@ -141,7 +142,5 @@ def _learner(mdp: MDP, features: np.ndarray, teacher: Teacher, setting: NetworkS
     rhythm = Rhythm(
         batch=1_000_000, keep=False, learning_rate=setting.learning_rate, final_learning_rate=setting.learning_rate
     )
-    source = FreshRollouts(
-        simulator, method.control, table, student, views, collect=1, seed=seed, whole_episodes=True
-    )
+    source = FreshRollouts(simulator, method.control, table, student, views, collect=1, seed=seed, whole_episodes=True)
     return Learner(source, objective, rhythm, budget=1_000_000_000, seed=seed)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 
-from understudy.errors import ConfigurationError
+from understudy.errors import ConfigurationError, RunError
 from understudy.lab.chunk import Chunk, size_of
 from understudy.lab.curve import Curve
 from understudy.lab.experiment import Measured, Scale
@@ -94,18 +97,27 @@ class Sweep:
         return sound
 
     def _gather(self, chunks: list[Chunk]) -> Measured:
-        outcomes = []
-        for chunk in chunks:
-            outcome = self.store.load(chunk)
-            if outcome is None:
-                raise ConfigurationError(f"{self.store.path(chunk)} was changed while the sweep ran; run it again")
-            outcomes.append(outcome)
-        first = outcomes[0]
-        return Measured(
-            np.array(chunks[0].points),
-            {name: np.concatenate([one.metrics[name] for one in outcomes]) for name in first.metrics},
-            {name: np.concatenate([one.facts[name] for one in outcomes]) for name in first.facts},
-        )
+        facts: list[dict[str, np.ndarray]] = []
+        with ExitStack() as stack:
+            files: dict[str, IO[bytes]] = {}
+            for chunk in chunks:
+                outcome = self.store.load(chunk)
+                if outcome is None:
+                    raise RunError(f"{self.store.path(chunk)} was changed while the sweep ran; run it again")
+                facts.append(outcome.facts)
+                for name, values in outcome.metrics.items():
+                    if name not in files:
+                        files[name] = stack.enter_context(TemporaryFile(dir=self.folder))
+                    files[name].write(values.astype(np.float32).tobytes())
+            points = np.array(chunks[0].points)
+            metrics = {name: _mapped(file, (chunks[-1].stop, len(points))) for name, file in files.items()}
+        return Measured(points, metrics, {name: np.concatenate([one[name] for one in facts]) for name in facts[0]})
+
+
+def _mapped(file: IO[bytes], shape: tuple[int, int]) -> np.ndarray:
+    """A file's float32 numbers, read when they are looked at: a large sweep's metrics need not fit into memory."""
+    file.flush()
+    return np.asarray(np.memmap(file, np.float32, "r", shape=shape))
 
 
 def _by_world(parts: Sequence[list[Chunk]]) -> Iterator[Chunk]:

@@ -123,23 +123,26 @@ def _check_that_episodes_end(mdp: MDP, weight: np.ndarray) -> None:
         )
 
 
-def optimal(mdp: MDP, gamma: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def optimal(mdp: MDP, gamma: float = 1.0, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The best values ``[S]`` and action values ``[S, A]``, by policy iteration from the uniform policy (Howard 1960).
+
+    ``among [S, A]``: the actions that may be taken, at least one in each state; None: all.
 
     A state's choice changes only for a strictly better action. So the policy keeps ending its episodes, also with
     gamma = 1, unless going round for ever pays: then the return has no bound, and that is a ConfigurationError.
     """
-    policy = np.full((mdp.states, mdp.actions), 1 / mdp.actions)
-    rows = np.arange(mdp.states)
+    allowed = np.ones((mdp.states, mdp.actions), dtype=bool) if among is None else among
+    policy = allowed / allowed.sum(-1, keepdims=True)
     values, action_values = _values(mdp, policy, gamma)
     for _ in range(100 + 10 * mdp.states):
-        best = action_values.argmax(-1)
+        choice = action_values if among is None else np.where(allowed, action_values, -np.inf)
+        best = choice.argmax(-1)
         room = _SAME * (1 + np.abs(action_values).max())
-        better = action_values[rows, best] > values + room
-        if not better.any():
+        better = np.flatnonzero(choice.max(-1) > values + room)
+        if not len(better):
             return values, action_values
         policy[better] = 0.0
-        policy[rows[better], best[better]] = 1.0
+        policy[better, best[better]] = 1.0
         try:
             values, action_values = _values(mdp, policy, gamma)
         except ConfigurationError as error:

@@ -67,7 +67,7 @@ def soften(q: np.ndarray, temperature: float) -> np.ndarray:
         with np.errstate(over="ignore"):  # a tiny temperature: -inf, and so exactly 0
             weight = np.exp(below / temperature)
     else:
-        weight = np.asarray(below >= -_TIE * (1 + np.abs(q).max(-1, keepdims=True)), dtype=np.float64)
+        weight = np.asarray(below >= -_TIE * (1 + np.abs(q.max(-1, keepdims=True))), dtype=np.float64)
     return weight / weight.sum(-1, keepdims=True)
 
 
@@ -83,8 +83,18 @@ def noisy(teacher: Teacher, share: float, mdp: MDP | None = None, gamma: float =
 
 
 def optimal(mdp: MDP, gamma: float = 1.0, temperature: float = 0.0) -> Teacher:
-    """The policy of the greatest return, equal actions sharing; or a softmax of the best action values."""
-    return evaluated(mdp, soften(best_values(mdp, gamma)[1], temperature), gamma)
+    """The policy of the greatest return; or, at a temperature, a softmax of the best action values.
+
+    Among actions of equal return it takes those that end the episode soonest, and shares between equals: undiscounted,
+    a walk there and back is worth as much as the straight one. The softmax does not tell these two apart.
+    """
+    policy = soften(best_values(mdp, gamma)[1], temperature)
+    if temperature == 0:
+        best = policy > 0
+        hurried = MDP(mdp.successors, -np.ones_like(mdp.rewards), mdp.start, mdp.terminal, mdp.action_map)
+        soonest = best_values(hurried, gamma, best)[1]
+        policy = soften(np.where(best, soonest, -np.inf), 0.0)
+    return evaluated(mdp, policy, gamma)
 
 
 def adversarial(mdp: MDP, gamma: float = 1.0, temperature: float = 0.0) -> Teacher:

@@ -8,9 +8,10 @@
 A teacher is a table of probabilities ``[S, A]``, or :class:`Costs` for a loss that belongs to no teacher, such as the
 cycle of C19's Fig. 2::
 
-    reverse = replace(METHODS["on-policy-distill+r"], loss=(Part(1, "reverse-cross-entropy"),))
-    exact.flow(reverse, mdp, Costs(costs), [0.0, 0.0], times, student=SharedSigmoids(index))
-    exact.flow(corrected(reverse), ...)
+    ring, reverse = cycle(), replace(METHODS["on-policy-distill+r"], loss=(Part(1, "reverse-cross-entropy"),))
+    student = exact.SharedSigmoids(ring.shared)
+    exact.flow(reverse, ring.mdp, exact.Costs(ring.cost), np.zeros(2), times, student=student).parameters
+    exact.flow(corrected(reverse), ...)    # Theorem 2
 
 Keywords are those of :class:`Options`. NumPy arrays and tensors are taken, float64 tensors are returned.
 """
@@ -19,8 +20,8 @@ from __future__ import annotations
 
 from understudy.engines.exact.field import asymmetry, jacobian, objective, update
 from understudy.engines.exact.flow import Flow, flow
-from understudy.engines.exact.problem import Costs, Numbers, Options, Teacher
-from understudy.engines.exact.students import LinearFeatures, Parametrisation, SharedSigmoids, Table
+from understudy.engines.exact.problem import Costs, Options, Teacher
+from understudy.engines.exact.students import LinearFeatures, Numbers, Parametrisation, SharedSigmoids, Table
 from understudy.engines.exact.tables import values, visits
 
 __all__ = [

@@ -8,8 +8,9 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from understudy.engines.exact.problem import Numbers, Options, Problem, Teacher, problem
+from understudy.engines.exact.problem import Options, Problem, Teacher, problem
 from understudy.engines.exact.steps import Chains, DifferentiableChain
+from understudy.engines.exact.students import Numbers
 from understudy.errors import MethodError
 from understudy.mdp.model import MDP
 from understudy.methods.atoms import read
@@ -35,12 +36,12 @@ def descent(found: Problem, parameters: Tensor) -> Tensor:
 
 
 def jacobian(
-    method: Method, mdp: MDP, teacher: Teacher, logits: Numbers, *, chunk: int | None = None, **options: Unpack[Options]
+    method: Method, mdp: MDP, teacher: Teacher, logits: Numbers, *, chunk: int | None = 256, **options: Unpack[Options]
 ) -> Tensor:
     """``[*P, *P]``: the derivative of :func:`update`, first its components, then the parameters.
 
     Both the live and the frozen parameters move here: visits, returns and values change with the student, although
-    the update holds them fixed. ``chunk``: rows computed at a time, where memory is short.
+    the update holds them fixed. ``chunk``: rows computed at a time, for memory; None: all.
     """
     found = problem(method, mdp, teacher, **options)
     parameters = found.parameters(logits)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from understudy.engines.exact.field import descent
-from understudy.engines.exact.problem import Numbers, Options, Teacher, problem
+from understudy.engines.exact.problem import Options, Teacher, problem
+from understudy.engines.exact.students import Numbers
 from understudy.errors import ConfigurationError
 from understudy.mdp.model import MDP
 from understudy.methods.method import Method

@@ -11,16 +11,14 @@ import torch
 from torch import Tensor
 
 from understudy.engines.exact.steps import Chains, EveryAction, ExactSteps, SolvedChain, moves_of
-from understudy.engines.exact.students import Parametrisation, Table
+from understudy.engines.exact.students import Numbers, Parametrisation, Table
 from understudy.errors import ConfigurationError, MethodError
 from understudy.math.heads import Heads
 from understudy.mdp.model import MDP
 from understudy.methods.method import Method, Need
 
-Numbers = np.ndarray | Tensor
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Costs:
     """A teacher that is only a loss, ``table [S, A]``: -log π(a|s) is the cost of a in s, and π sums to nothing.
 
@@ -120,7 +118,7 @@ def problem(
         value = policy_values(mdp, policy, gamma) if teacher_values is None else _numbers(teacher_values)
         _check_shape("teacher_values", value, (mdp.states,))
         value = value[:, None]
-    table = Table(torch.tensor(mdp.observed), (mdp.observations, mdp.actions))
+    table = Table(mdp.observed, (mdp.observations, mdp.actions))
     weights = method.control.at(progress)
     return Problem(method.at(progress), mdp, policy, value, student or table, weights, gamma, discounted_visits)
 

@@ -56,16 +56,24 @@ class Moves:
         moved = (self.probability * x[self.next]).sum(-1)
         return moved if self.action_map is None else moved[:, self.action_map]
 
-    def under(self, policy: Tensor) -> Tensor:
-        """``[S, S]``: the chain of states when ``policy [S, A]`` acts."""
+    def shares(self, policy: Tensor) -> Tensor:
+        """``[S, M, K]``: how often each successor follows when ``policy [S, A]`` acts."""
         if self.action_map is not None:
-            empty = policy.new_zeros(self.next.shape[:2])
-            policy = empty.index_add(1, self.action_map, policy)
-        mass = (policy[..., None] * self.probability).flatten(1)
-        return mass.new_zeros(len(mass), len(mass)).scatter_add(1, self.next.flatten(1), mass)
+            policy = policy.new_zeros(self.next.shape[:2]).index_add(1, self.action_map, policy)
+        return policy[..., None] * self.probability
+
+    def chain(self, policy: Tensor) -> Tensor:
+        """``[S, S]``: probabilities of the next state when ``policy [S, A]`` acts."""
+        shares = self.shares(policy).flatten(1)
+        return shares.new_zeros(len(shares), len(shares)).scatter_add(1, self.next.flatten(1), shares)
+
+    def arriving(self, x: Tensor, policy: Tensor) -> Tensor:
+        """``[S]``: what of ``x [S]`` goes on to each state when ``policy [S, A]`` acts."""
+        mass = x[:, None, None] * self.shares(policy)
+        return torch.zeros_like(x).index_add(0, self.next.flatten(), mass.flatten())
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def moves_of(mdp: MDP) -> Moves:
     """The MDP as tensors, made once."""
     identity = np.array_equal(mdp.action_map, np.arange(mdp.actions))
@@ -95,20 +103,26 @@ Chains = Callable[[MDP, Tensor, float], Chain]
 
 
 class DifferentiableChain:
-    """Dense solves that PyTorch differentiates, as often as it is asked to."""
+    """Solved once, and differentiated once, by the implicit function theorem.
+
+    A Newton step from the solution leads nowhere, and its derivative, with the solution and the inverse held, is the
+    solution's: for v = r + P v it is (I - P)^-1 (dr + dP v). No solve is left for each direction.
+    """
 
     def __init__(self, mdp: MDP, policy: Tensor, discount: float) -> None:
-        self.start = moves_of(mdp).start
-        chain = moves_of(mdp).under(policy)
-        self.matrix = torch.eye(len(chain), dtype=chain.dtype) - discount * chain
+        self.moves, self.policy, self.discount = moves_of(mdp), policy, discount
+        chain = self.moves.chain(policy.detach())
+        self.inverse = torch.linalg.inv(torch.eye(len(chain), dtype=chain.dtype) - discount * chain)
 
     def visits(self) -> Tensor:
-        found: Tensor = torch.linalg.solve(self.matrix.T, self.start)
-        return found
+        start = self.moves.start
+        held = start @ self.inverse
+        return held + (start + self.discount * self.moves.arriving(held, self.policy) - held) @ self.inverse
 
     def values(self, per_step: Tensor) -> Tensor:
-        found: Tensor = torch.linalg.solve(self.matrix, per_step)
-        return found
+        held = self.inverse @ per_step.detach()
+        after = (self.policy * self.moves.after(held)).sum(-1)
+        return held + self.inverse @ (per_step + self.discount * after - held)
 
 
 class SolvedChain:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from understudy.engines.exact.problem import Numbers, probabilities
+from understudy.engines.exact.problem import probabilities
 from understudy.engines.exact.steps import SolvedChain, moves_of
+from understudy.engines.exact.students import Numbers
 from understudy.mdp.model import MDP
 
 

@@ -1,0 +1,276 @@
+"""One episode of a tabular MDP, and what Eq. 1 makes of it; compiled, for every method."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from understudy.engines.tabular.draws import advanced, chosen, lower, scrambled, upper
+from understudy.engines.tabular.pack import ENDED
+from understudy.engines.tabular.student import refresh, track
+from understudy.engines.tabular.texts import (
+    OF_ACTION,
+    STUDENT_VALUE,
+    TASK_REWARD,
+    add_gradient,
+    of_action,
+    of_state,
+    score,
+)
+from understudy.math.compiled import compiled
+
+_TEACHER_LOG_PROB, _STUDENT_LOG_PROB, _ = OF_ACTION
+
+
+class Steps(NamedTuple):
+    """Room for one episode, reused: ``state``, ``action`` and numbers ``[T]``; ``visits``, ``pull [S]`` are 0 between.
+
+    ``unique``: the states of the episode, once each. ``visits``: how often each, weighed by gamma^(t-1) if asked.
+    ``pull``: sum of what the actions taken there earned. ``gradient [A]``: one row's.
+    """
+
+    state: np.ndarray
+    action: np.ndarray
+    earned: np.ndarray
+    advantage: np.ndarray
+    held: np.ndarray
+    unique: np.ndarray
+    visits: np.ndarray
+    pull: np.ndarray
+    changed: np.ndarray
+    marked: np.ndarray
+    gradient: np.ndarray
+
+
+def room(states: int, observations: int, actions: int, max_steps: int) -> Steps:
+    """Empty."""
+    whole, number = (lambda n: np.zeros(n, dtype=np.int64)), np.zeros
+    return Steps(
+        state=whole(max_steps),
+        action=whole(max_steps),
+        earned=number(max_steps),
+        advantage=number(max_steps),
+        held=number(max_steps),
+        unique=whole(states + 1),
+        visits=number(states),
+        pull=number(states),
+        changed=whole(observations + 1),
+        marked=np.zeros(observations, dtype=np.bool_),
+        gradient=number(actions),
+    )
+
+
+@compiled
+def act(world, row, student, teacher_thresholds, i, s, draw, random):  # type: ignore[no-untyped-def]
+    """Who acts, and what: returns the action and the generator's state."""
+    bounds = row.control[i % len(row.control)]
+    actions = len(world.move)
+    if bounds[1] == 0:
+        return chosen(student.thresholds[world.seen[s]], 0, actions, draw), random
+    random = advanced(random)
+    who = upper(scrambled(random))
+    if who < bounds[0]:
+        return chosen(teacher_thresholds[s], 0, actions, draw), random
+    if who < bounds[1]:
+        return np.int64((np.uint64(draw) * np.uint64(actions)) >> np.uint64(31)), random
+    return chosen(student.thresholds[world.seen[s]], 0, actions, draw), random
+
+
+@compiled
+def play(world, row, student, teacher_thresholds, steps, i, random):  # type: ignore[no-untyped-def]
+    """An episode: (its length, the state at which it was cut or ENDED, the generator's state)."""
+    states, moves, width = world.probability.shape
+    random = advanced(random)
+    s = np.int64(chosen(world.first, 0, states, upper(scrambled(random))))
+    length = 0
+    while True:
+        random = advanced(random)
+        bits = scrambled(random)
+        a, random = act(world, row, student, teacher_thresholds, i, s, upper(bits), random)
+        steps.state[length], steps.action[length] = s, a
+        length += 1
+        m = a if world.own_move else world.move[a]
+        k = (s * moves + m) * width
+        draw = lower(bits)
+        while draw >= world.thresholds[k]:
+            k += 1
+        s = np.int64(world.following[k])
+        if s == ENDED or length == row.max_steps:
+            return length, s, random
+
+
+@compiled
+def collect(row, steps, length):  # type: ignore[no-untyped-def]
+    """The episode's states once each, and their visits; returns how many."""
+    count, weight = 0, 1.0
+    for t in range(length):
+        s = steps.state[t]
+        steps.unique[count] = s
+        count += steps.visits[s] == 0
+        steps.visits[s] += weight
+        if row.discounted_visits:
+            weight *= row.gamma
+    return count
+
+
+@compiled
+def earn(world, row, student, steps, i, credit, length, beyond):  # type: ignore[no-untyped-def]
+    """rhat_t of the parts with this credit, in ``steps.earned``; the next state's quantities are 0 at an end."""
+    steps.earned[:length] = 0.0
+    for k in range(len(row.reward)):
+        if row.credit_of[k] != credit:
+            continue
+        weight = row.reward_weight[k, i % row.reward_weight.shape[1]]
+        atom, ahead = row.reward[k], np.int64(row.later[k])
+        if ahead:
+            weight *= row.gamma
+            if beyond != ENDED:
+                steps.earned[length - 1] += weight * expected(world, student, atom, beyond)
+        add_atom(world, student, steps, atom, weight, ahead, length)
+
+
+@compiled
+def add_atom(world, student, steps, atom, weight, ahead, length):  # type: ignore[no-untyped-def]
+    """``weight`` times the atom at step t + ``ahead``, for every t that has such a step."""
+    earned, state, action = steps.earned, steps.state, steps.action
+    if atom == TASK_REWARD:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * world.reward[state[t], action[t]]
+    elif atom == _TEACHER_LOG_PROB:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * world.log_teacher[state[t], action[t]]
+    elif atom == _STUDENT_LOG_PROB:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * student.log_p[world.seen[state[t]], action[t]]
+    else:
+        values = student.state_value[atom]
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * values[state[t]]
+
+
+@compiled
+def expected(world, student, atom, s):  # type: ignore[no-untyped-def]
+    """An atom at the state where an episode was cut; in expectation over the student's action."""
+    o = world.seen[s]
+    values = student.state_value[:, s]
+    return of_state(
+        atom,
+        student.p[o],
+        student.log_p[o],
+        world.teacher[s],
+        world.log_teacher[s],
+        world.teacher_value[s],
+        values[STUDENT_VALUE],
+    )
+
+
+@compiled
+def estimate(table, row, steps, length, beyond, decay, advantage):  # type: ignore[no-untyped-def]
+    """Add GAE(lam) of ``steps.earned`` to ``advantage``, and move the table of values to the lambda-returns.
+
+    The values that are read are those from before the episode; a state that was visited often moves once a visit.
+    """
+    for t in range(length):
+        steps.held[t] = table[steps.state[t]]
+    ahead = 0.0 if beyond == ENDED else table[beyond]
+    total = 0.0
+    for t in range(length - 1, -1, -1):
+        value = steps.held[t]
+        total = steps.earned[t] + decay * ahead - value + decay * row.lam * total
+        advantage[t] += total
+        table[steps.state[t]] += row.value_rate * (total + value - table[steps.state[t]])
+        ahead = value
+
+
+@compiled
+def to_go(steps, length, decay):  # type: ignore[no-untyped-def]
+    """Add the return-to-go of ``steps.earned`` to ``steps.advantage``."""
+    total = 0.0
+    for t in range(length - 1, -1, -1):
+        total = steps.earned[t] + decay * total
+        steps.advantage[t] += total
+
+
+@compiled
+def reinforce(world, row, student, steps, i, length, beyond, target, rate):  # type: ignore[no-untyped-def]
+    """The score function's part of -g times ``rate``, at the actions taken; what is left for the rows is the pull."""
+    own = 0.0
+    for k in range(len(row.loss)):
+        own += score(row.loss[k]) * row.loss_weight[k, i % row.loss_weight.shape[1]]
+    if len(row.reward) == 0 and own == 0:
+        return
+    steps.advantage[:length] = -own
+    for credit in range(len(row.credits)):
+        decay = row.gamma * row.credits[credit]
+        earn(world, row, student, steps, i, credit, length, beyond)
+        if row.baseline:
+            estimate(student.critic[credit], row, steps, length, beyond, decay, steps.advantage)
+        else:
+            to_go(steps, length, decay)
+    weight = 1.0
+    for t in range(length):
+        s, a = steps.state[t], steps.action[t]
+        earned = weight * steps.advantage[t]
+        steps.pull[s] += earned
+        target[world.seen[s], a] += rate * earned
+        if row.discounted_visits:
+            weight *= row.gamma
+
+
+@compiled
+def descend(world, row, student, steps, i, s, target, rate):  # type: ignore[no-untyped-def]
+    """The rest of -g times ``rate``, in the row of state ``s``."""
+    o, g = world.seen[s], steps.gradient
+    p, pull = student.p[o], steps.pull[s]
+    for a in range(len(g)):
+        g[a] = p[a] * pull
+    for k in range(len(row.loss)):
+        weight = steps.visits[s] * row.loss_weight[k, i % row.loss_weight.shape[1]]
+        q, log_q = world.teacher[s], world.log_teacher[s]
+        values = world.teacher_value[s], student.state_value[STUDENT_VALUE, s]
+        add_gradient(g, weight, row.loss[k], p, student.log_p[o], q, log_q, values[0], values[1])
+    for a in range(len(g)):
+        target[o, a] -= rate * g[a]
+
+
+@compiled
+def learn_value(world, row, student, steps, length, beyond):  # type: ignore[no-untyped-def]
+    """TD(lam) of the task reward, for the student's value table."""
+    for t in range(length):
+        steps.earned[t] = world.reward[steps.state[t], steps.action[t]]
+    estimate(student.state_value[STUDENT_VALUE], row, steps, length, beyond, row.gamma, steps.advantage)
+
+
+@compiled
+def update(world, row, student, steps, i, length, beyond, target, rate):  # type: ignore[no-untyped-def]
+    """Subtract ``rate`` times the episode's g (Eq. 1) from ``target [O, A]``; returns how many states were visited."""
+    count = collect(row, steps, length)
+    reinforce(world, row, student, steps, i, length, beyond, target, rate)
+    for u in range(count):
+        descend(world, row, student, steps, i, steps.unique[u], target, rate)
+    if row.learns_value:
+        learn_value(world, row, student, steps, length, beyond)
+    for u in range(count):
+        s = steps.unique[u]
+        steps.visits[s] = 0.0
+        steps.pull[s] = 0.0
+    return count
+
+
+@compiled
+def follow(world, row, student, steps, count):  # type: ignore[no-untyped-def]
+    """Refresh whatever depends on the rows of the first ``count`` unique states."""
+    rows = 0
+    for u in range(count):
+        o = world.seen[steps.unique[u]]
+        steps.changed[rows] = o
+        rows += not steps.marked[o]
+        steps.marked[o] = True
+    for k in range(rows):
+        o = steps.changed[k]
+        steps.marked[o] = False
+        refresh(row, student, o)
+        if len(row.tracked):
+            for m in range(world.first_member[o], world.first_member[o + 1]):
+                track(world, row, student, world.members[m])
