@@ -60,7 +60,7 @@ def kill_one(killed: list[int], enough: threading.Event, ready: Callable[[], boo
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker in /proc")
 def test_two_ray_workers_of_which_one_is_killed_give_the_local_run_s_bits(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    scale = replace(SMALL, mdps=8, iterations=10_000)
+    scale = replace(SMALL, mdps=8, iterations=60_000)
     curves = [curve("on-policy-distill"), curve("exp-entropy-regularised")]
     local = Sweep(scale, tmp_path / "local", Local(2), chunk=1).train(curves)
     folder = tmp_path / "ray" / "chunks"

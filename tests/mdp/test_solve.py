@@ -167,3 +167,14 @@ def test_the_best_values_among_some_actions_are_those_of_the_process_without_the
     among = np.tile([True, False, True, False], (5, 1))
     fewer = MDP(mdp.transitions[:, ::2], mdp.rewards[:, ::2], mdp.start)
     np.testing.assert_allclose(optimal(mdp, among=among)[0], optimal(fewer)[0], atol=1e-12)
+
+
+def test_of_the_actions_that_move_alike_the_best_paid_counts():
+    mdp = random_mdp(5, 3, 0.1, np.random.default_rng(3))
+    paid = np.random.default_rng(4).standard_normal((5, 9))
+    mapped = np.array([0, 1, 1, 0, 1, 1, 0, 0, 1])
+    shared = MDP(mdp.transitions, paid, mdp.start, action_map=mapped)
+    plain = MDP(mdp.transitions[:, mapped], paid, mdp.start)
+    for among in (None, np.random.default_rng(5).random((5, 9)) < 0.5):
+        for one, other in zip(optimal(shared, 0.9, among), optimal(plain, 0.9, among), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-12)

@@ -8,7 +8,7 @@ from sampled import FORMS
 from understudy.engines import exact
 from understudy.engines.exact.problem import problem as prepared
 from understudy.mdp.families import random_mdp
-from understudy.methods import METHODS, Method, Part, corrected, with_divergence
+from understudy.methods import METHODS, Method, Part, corrected, with_divergence, with_weights
 from understudy.methods.surrogate import pseudo_reward
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
@@ -48,6 +48,14 @@ def test_theorem_2_corrects_any_loss_of_the_state(atom, seed):
     for gamma in (1.0, 0.9):
         assert exact.asymmetry(plain, *problem(seed), gamma=gamma) > 0.01
         assert exact.asymmetry(corrected(plain), *problem(seed), gamma=gamma) < 1e-9
+
+
+@SEEDS
+def test_a_weight_on_the_reward_of_a_bootstrapped_row_makes_it_no_gradient_field(seed):
+    weighed = with_weights(METHODS["student-critic"], task=2.0)
+    assert exact.asymmetry(weighed, *problem(seed)) > 0.01
+    assert not weighed.gradient
+    assert with_weights(METHODS["teacher-v-reward"], task=2.0).gradient
 
 
 @SEEDS

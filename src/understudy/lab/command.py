@@ -55,8 +55,9 @@ class Lab:
         Raises: RunError that names the experiments that failed; where only one was asked for, its own error.
         """
         failed = [name for name in self.config.names if not self._goes(name)]
-        if len(self.config.names) > 1 and len(failed) < len(self.config.names):
-            self.say(f"all pages: {self.pages.write_index(Path(self.config.out))}")
+        out = Path(self.config.out)
+        if len(failed) < len(self.config.names) and (len(self.config.names) > 1 or (out / "index.html").exists()):
+            self.say(f"all pages: {self.pages.write_index(out)}")
         if failed:
             raise RunError(
                 f"{len(failed)} of {len(self.config.names)} experiments failed: {', '.join(failed)}. What they had "

@@ -24,7 +24,7 @@ ARRIVING = corrected(TURNING, "n-distill+r")
 ARRIVING_WITHOUT_REWARD = corrected(TURNING_WITHOUT_REWARD, "n-distill")
 
 RADII = (0.05, 0.2, 0.35)
-DURATION, MOMENTS, TOLERANCE = 300.0, 151, 1e-6
+DURATION, MOMENTS, TOLERANCE = 250.0, 101, 1e-6
 COIN = 2.0  # with this weight small turns take as long as in the first cycle
 BATCH, SAMPLED_DURATION = 64, 250.0
 MOST_ITERATIONS, RUNS = 6000, 16
@@ -70,8 +70,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def follow(method: Method, world: Cycle, start: Sequence[float]) -> Path:
     """The expected update, integrated from the probabilities ``start``."""
     costs, times = exact.Costs(world.cost), np.linspace(0.0, DURATION, MOMENTS)
-    options = {"tolerance": TOLERANCE, "student": _student(world)}
-    found = exact.flow(method, world.mdp, costs, logit(start), times, **options)
+    student = _student(world)
+    found = exact.flow(method, world.mdp, costs, logit(start), times, tolerance=TOLERANCE, student=student)
     return Path(found.times.numpy(), sigmoid(found.parameters.numpy()))
 
 
@@ -93,7 +93,7 @@ def _student(world: Cycle) -> exact.SharedSigmoids:
 
 
 def sampled(correct: bool, iterations: int, seed: int) -> list[Path]:
-    """The first cycle with episodes in place of expectations: Eq. 1 spelled out by hand, ``BATCH`` episodes an iteration.
+    """The first cycle with episodes in place of expectations: Eq. 1 by hand, ``BATCH`` episodes an iteration.
 
     ``correct``: with the reward 4 πθ(R|sR) for arriving in sR, which is Theorem 2's.
     """
@@ -119,8 +119,8 @@ def field_figure(title: str, method: Method, world: Cycle, paths: Sequence[Path]
     grid = np.array([(x, y) for y in ticks for x in ticks])
     speed = np.array([slope(method, world, point) for point in grid])
     length = np.maximum(np.hypot(*speed.T), 1e-12)[:, None]
-    arrows = 0.03 * speed / length
-    return Flow(title, *AXES, *map(short, (*grid.T, *arrows.T)), paths=_drawn(paths, MOMENTS), row=row)
+    (x, y), (u, v) = grid.T, (0.03 * speed / length).T
+    return Flow(title, *AXES, short(x), short(y), short(u), short(v), paths=_drawn(paths, MOMENTS), row=row)
 
 
 def _drawn(paths: Sequence[Path], most: int) -> tuple[Series, ...]:
@@ -133,7 +133,7 @@ def _drawn(paths: Sequence[Path], most: int) -> tuple[Series, ...]:
 
 
 def radius_panel(found: dict[str, list[Path]]) -> Panel:
-    """Distance from the centre against time: a level line or a wave where a path turns, a rise to a corner where not."""
+    """Distance from the centre against time: level or a wave where a path turns, a rise to a corner where not."""
     series = []
     for name, paths in found.items():
         path = paths[1]
@@ -168,7 +168,8 @@ def arriving_claim(
         every("change of the objective between two moments", rises, below=1e-9),
     )
     text = (
-        "With the loss of the next state as a penalty (Theorem 2) the same problem has an objective; it falls all along "
+        "With the loss of the next state as a penalty (Theorem 2) the same problem has an objective; it falls all "
+        "along"
         f"every path, and all paths end at {corner}."
     )
     return Claim(number, title, paper, text, effects)
@@ -219,7 +220,13 @@ def run(bench: Bench) -> Findings:
     claims = (
         turning_claim("4", "on-policy-distill+r goes round for ever", PAPER, paths["with reward", TURNING.name]),
         arriving_claim(
-            "4a", "n-distill+r arrives", PAPER_ARRIVES, ARRIVING, with_reward, paths["with reward", ARRIVING.name], (1, 1)
+            "4a",
+            "n-distill+r arrives",
+            PAPER_ARRIVES,
+            ARRIVING,
+            with_reward,
+            paths["with reward", ARRIVING.name],
+            (1, 1),
         ),
         turning_claim(
             "4b",
@@ -239,7 +246,9 @@ def run(bench: Bench) -> Findings:
         sampled_claim(turning, arriving, iterations),
     )
     figures = [
-        field_figure(f"{method.name} ({kind})", method, worlds[kind], paths[kind, method.name], int(kind != "with reward"))
+        field_figure(
+            f"{method.name} ({kind})", method, worlds[kind], paths[kind, method.name], int(kind != "with reward")
+        )
         for kind, method in jobs
     ]
     named = {f"{name} ({kind})": found for (kind, name), found in paths.items()}
@@ -283,10 +292,14 @@ SUMMARY = (
     "distillation loss is not charged for where the first action leads, the two pull the student round in a circle."
 )
 NOTES = (
-    "The second cycle has no reward at all: a coin picks one of two branches, and in each the first choice decides "
-    "between two states with opposite losses. In the second branch the two parameters change places.",
-    "By hand, with x and y the two logits: both cycles keep cosh x + cosh y constant, and a small turn of the first "
-    "takes the time 16 pi = 50.3.",
+    (
+        "The second cycle has no reward at all: a coin picks one of two branches, and in each the first choice decides "
+        "between two states with opposite losses. In the second branch the two parameters change places."
+    ),
+    (
+        "By hand, with x and y the two logits: both cycles keep cosh x + cosh y constant, and a small turn of the "
+        "first takes the time 16 pi = 50.3."
+    ),
 )
 
 CYCLE = Experiment("cycle", "Fig. 2", "on-policy distillation that turns round for ever, and its correction", run)

@@ -14,7 +14,7 @@ LEVEL = 0.95
 
 
 def mean_of(name: str, values: np.ndarray, above: float = -math.inf, below: float = math.inf, unit: str = "") -> Effect:
-    """The mean of ``values [n]`` over problems, with a bootstrap interval; it holds where all of that lies in bounds."""
+    """The mean of ``values [n]`` over problems, with a bootstrap interval; it holds where that is in bounds."""
     values = np.asarray(values, dtype=np.float64)
     return _held(name, values.mean(), bootstrap_interval(values, _seeded(), LEVEL, RESAMPLES), above, below, unit)
 

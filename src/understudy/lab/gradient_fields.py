@@ -125,15 +125,20 @@ def run(bench: Bench) -> Findings:
 
 SUMMARY = (
     "A learning rule that follows the gradient of some objective goes downhill and must come to rest; a rule that "
-    "does not may go round for ever. A rule is a gradient exactly if its Jacobian, the table of how each component of "
-    "the update changes with each parameter, is symmetric. Here the Jacobian of each row's expected update is computed "
-    "exactly on random MDPs, and its asymmetry measured: the greatest |J - J^T| over the greatest |J|; 0 for a gradient."
+    "does not may go round for ever. A rule is a gradient exactly if its Jacobian, the table of how each component "
+    "of the update changes with each parameter, is symmetric. Here the Jacobian of each row's expected update is "
+    "computed exactly on random MDPs, and its asymmetry measured: the greatest |J - J^T| over the greatest |J|; 0 "
+    "for a gradient."
 )
 NOTES = (
-    "Teachers and students are random softmax tables. The teacher's values are exact for its own policy, and V_S is "
-    "the student's exact value, which moves with the student.",
-    "Without discounted visits means what deep reinforcement learning does: returns are discounted, but late steps of "
-    "an episode count as much as early ones.",
+    (
+        "Teachers and students are random softmax tables. The teacher's values are exact for its own policy, and V_S "
+        "is the student's exact value, which moves with the student."
+    ),
+    (
+        "Without discounted visits means what deep reinforcement learning does: returns are discounted, but late "
+        "steps of an episode count as much as early ones."
+    ),
 )
 
 NO_FIELDS = ("on-policy-distill", "on-policy-distill+r")
@@ -174,8 +179,8 @@ def theorem_2(table: Columns) -> Claim:
     return Claim(
         "2",
         "Theorem 2: the correction makes it a gradient",
-        "With the next state's loss as a penalty, any loss of the current state becomes the gradient of the expected sum "
-        "of losses along the student's own path.",
+        "With the next state's loss as a penalty, any loss of the current state becomes the gradient of the expected "
+        "sum of losses along the student's own path.",
         "The corrected rows are symmetric to rounding. So are all others that the table calls gradients. Of the two "
         "teacher-V rewards in the paper only the one of its section 4, V_T(s') - V_T(s), is; Table 1 prints "
         "V_T(s') - V_S(s), which is not: a misprint, we believe.",
@@ -191,9 +196,7 @@ def discounting(table: Columns) -> Claim:
     effects = (
         every("gradient rows, discounted visits, student acting", joined(DISCOUNTED, True), below=FIELD),
         every("teacher-distill, any visits", joined(UNDISCOUNTED, False), below=FIELD),
-        median_of(
-            "on-policy-distill, discounted visits", table[DISCOUNTED.name, "on-policy-distill"], above=NO_FIELD
-        ),
+        median_of("on-policy-distill, discounted visits", table[DISCOUNTED.name, "on-policy-distill"], above=NO_FIELD),
         every("task-reward, undiscounted visits", table[UNDISCOUNTED.name, "task-reward"], above=FIELD),
         median_of("gradient rows, undiscounted visits, student acting", joined(UNDISCOUNTED, True)),
     )

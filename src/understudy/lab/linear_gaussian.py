@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from understudy.engines.steps import Answers, WindowSteps
 from understudy.errors import ConfigurationError
 from understudy.math.distributions import Gaussian
 from understudy.math.heads import Heads
-from understudy.methods.method import Method
+from understudy.methods.method import Method, Need
 from understudy.methods.surrogate import surrogate
 
 THREE_POINTS, THREE_WEIGHTS = (-(3.0**0.5), 0.0, 3.0**0.5), (1 / 6, 2 / 3, 1 / 6)
@@ -54,8 +53,11 @@ class LinearQuadratic:
 
     def repeated(self, times: int) -> LinearQuadratic:
         """The problems ``times`` over."""
-        fields = (self.drift, self.push, self.noise, self.state_cost, self.action_cost, self.start)
-        return LinearQuadratic(*(field.repeat(times, 1, 1) for field in fields), self.end, self.gamma)
+        a, b, w, q, r, first = (
+            x.repeat(times, 1, 1)
+            for x in (self.drift, self.push, self.noise, self.state_cost, self.action_cost, self.start)
+        )
+        return LinearQuadratic(a, b, w, q, r, first, self.end, self.gamma)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Linear:
 
 def unflat(theta: Tensor, actions: int) -> Linear:
     """The policy of ``theta [N, m * n + m]``, for m actions."""
-    return Linear(theta[:, :-actions].unflatten(1, (actions, -1)), theta[:, -actions:])
+    return Linear(theta[:, :-actions].reshape(len(theta), actions, -1), theta[:, -actions:])
 
 
 def lyapunov(source: Tensor, matrix: Tensor, factor: float) -> Tensor:
@@ -141,7 +143,7 @@ def riccati(problem: LinearQuadratic, sweeps: int = 500) -> Tensor:
 
 
 def improved(problem: LinearQuadratic, policy: Linear) -> Tensor:
-    """The gain ``[N, m, n]`` of the best single action when ``policy`` acts afterwards: a step of policy improvement."""
+    """The gain ``[N, m, n]`` of the best action if ``policy`` acts afterwards: one step of policy improvement."""
     matrix, _ = value(problem, policy)
     push = problem.kept * problem.push.mT @ matrix
     return torch.linalg.solve(problem.action_cost - push @ problem.push, push @ problem.drift)
@@ -169,7 +171,7 @@ class Rule:
         """S ``[N, d, d]`` and c ``[N]`` of the even quadratic with these ``values [N, K]`` at the points."""
         d = self.points.shape[1]
         coefficients = values @ self.fit.T
-        return coefficients[:, :-1].unflatten(1, (d, d)), coefficients[:, -1]
+        return coefficients[:, :-1].reshape(-1, d, d), coefficients[:, -1]
 
     def values(self, matrix: Tensor, constant: Tensor) -> Tensor:
         """``[N, K]``: the other way round."""
@@ -253,14 +255,9 @@ class MomentSteps:
         return self.rule.values(total, left / (1 - factor))
 
 
-def _value_at(problem: LinearQuadratic, policy: Linear, state: Tensor) -> Tensor:
+def value_at(problem: LinearQuadratic, policy: Linear, state: Tensor) -> Tensor:
     matrix, constant = value(problem, policy)
     return torch.einsum("nki,nij,nkj->nk", state, matrix, state) + constant[:, None]
-
-
-def heads(problem: LinearQuadratic, live: Linear, frozen: Linear, state: Tensor) -> Heads:
-    """What a policy answers at ``state [N, K, n]``; its value is that of ``frozen``."""
-    return Heads(live.at(state), _value_at(problem, frozen, state))
 
 
 def steps(
@@ -277,7 +274,13 @@ def steps(
     points = rule(n + problem.push.shape[-1]).points
     state = points[:, :n] @ root.mT
     action = state @ control.gain.mT + points[:, n:] * torch.exp(control.log_std)[:, None]
-    sides = (heads(problem, side, of, state) for side, of in ((live, frozen), (frozen, frozen), (teacher, teacher)))
+    own_value = value_at(problem, frozen, state) if Need.STUDENT_VALUE in method.needs else None
+    teacher_value = value_at(problem, teacher, state) if Need.TEACHER_VALUE in method.needs else None
+    sides = (
+        Heads(live.at(state), own_value),
+        Heads(frozen.at(state), own_value),
+        Heads(teacher.at(state), teacher_value),
+    )
     return MomentSteps(problem, control, *sides, state, action, root, 1 / (1 - kept))
 
 
@@ -285,7 +288,7 @@ Field = Callable[[Tensor], Tensor]
 
 
 def field(method: Method, problem: LinearQuadratic, teacher: Linear, discounted: bool = True) -> Field:
-    """The map from theta ``[N, m * n + m]`` to g(theta) of Eq. 1 in expectation: per episode, exact, one for each problem.
+    """The map from theta ``[N, m * n + m]`` to g(theta) of Eq. 1 in expectation: per episode, exact.
 
     ``discounted``: weigh the visits of step t by gamma^(t-1), as Eq. 1 is printed.
     """
@@ -315,73 +318,6 @@ def asymmetry(matrix: Tensor) -> Tensor:
     return (matrix - matrix.mT).abs().amax((1, 2)) / matrix.abs().amax((1, 2))
 
 
-def sampled_update(
-    method: Method, problem: LinearQuadratic, teacher: Linear, theta: Tensor, episodes: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error ``[P]`` of Eq. 1 on sampled episodes of the one problem, through the deep engine's steps.
-
-    Visits are not discounted, as in that engine.
-    """
-    batches, generator = 20, np.random.default_rng(seed)
-    actions = problem.push.shape[-1]
-    frozen = unflat(theta, actions)
-    found = []
-    for _ in range(batches):
-        live = theta.detach().clone().requires_grad_()
-        control = teacher if method.control.teacher == 1 else frozen
-        drawn = _episodes(problem, control, episodes // batches, generator)
-        window = _window(problem, teacher, unflat(live, actions), frozen, *drawn)
-        (gradient,) = torch.autograd.grad(surrogate(method, window), live)
-        found.append(gradient[0].numpy())
-    return np.mean(found, 0), np.std(found, 0, ddof=1) / batches**0.5
-
-
-def _episodes(
-    problem: LinearQuadratic, control: Linear, count: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """States ``[L, count, n]``, actions ``[L, count, m]``, and how many steps each episode has."""
-    length = generator.geometric(problem.end, count)
-    a, b, gain = (x[0].numpy() for x in (problem.drift, problem.push, control.gain))
-    deviation = torch.exp(control.log_std[0]).numpy()
-    first, shock = (torch.linalg.cholesky(x[0]).numpy() for x in (problem.start, problem.noise))
-    x = generator.standard_normal((count, len(a))) @ first.T
-    states, actions = [], []
-    for _ in range(length.max()):
-        u = x @ gain.T + deviation * generator.standard_normal((count, len(gain)))
-        states.append(x)
-        actions.append(u)
-        x = x @ a.T + u @ b.T + generator.standard_normal(x.shape) @ shock.T
-    return np.array(states), np.array(actions), length
-
-
-def _window(
-    problem: LinearQuadratic,
-    teacher: Linear,
-    live: Linear,
-    frozen: Linear,
-    states: np.ndarray,
-    actions: np.ndarray,
-    length: np.ndarray,
-) -> WindowSteps:
-    """Sampled episodes as the deep engine holds them."""
-    time = np.arange(len(states))[:, None]
-    x, u = torch.as_tensor(states), torch.as_tensor(actions)
-    reward = -torch.einsum("tki,ij,tkj->tk", x, problem.state_cost[0], x)
-    reward = reward - torch.einsum("tki,ij,tkj->tk", u, problem.action_cost[0], u)
-    flat = x.reshape(1, -1, x.shape[-1])
-
-    def answer(policy: Linear, of_value: Linear) -> Heads:
-        found = heads(problem, policy, of_value, flat)
-        mean = found.policy.mode().reshape(u.shape)
-        return Heads(Gaussian(mean, policy.log_std[0]), found.value.reshape(reward.shape))
-
-    answers = Answers(answer(live, frozen), answer(teacher, teacher))
-    valid = torch.as_tensor(time < length, dtype=x.dtype)
-    none = torch.zeros((0, 2), dtype=torch.long)
-    stop = time == length - 1
-    return WindowSteps(answers.student, answers.teacher, u, reward, valid, stop, problem.gamma, None, none, len(length))
-
-
 def random_problems(count: int, seed: int, states: int = 2, actions: int = 1) -> LinearQuadratic:
     """Drift with spectral radius 0.6 to 1, everything else random and well conditioned."""
     generator = np.random.default_rng([seed, states, actions])
@@ -394,5 +330,7 @@ def random_problems(count: int, seed: int, states: int = 2, actions: int = 1) ->
         root = generator.standard_normal((count, size, size)) / size**0.5
         return root @ root.transpose(0, 2, 1) + least * np.eye(size)
 
-    arrays = drift, push, 0.1 * positive(states, 0.3), positive(states, 0.2), 0.3 * positive(actions, 0.5)
-    return LinearQuadratic(*(torch.as_tensor(x) for x in (*arrays, positive(states, 0.3))))
+    noise, start = 0.1 * positive(states, 0.3), positive(states, 0.3)
+    arrays = drift, push, noise, positive(states, 0.2), 0.3 * positive(actions, 0.5), start
+    a, b, w, q, r, first = (torch.as_tensor(x) for x in arrays)
+    return LinearQuadratic(a, b, w, q, r, first)

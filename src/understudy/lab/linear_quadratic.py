@@ -23,9 +23,9 @@ from understudy.lab.linear_gaussian import (
     random_problems,
     returns,
     riccati,
-    sampled_update,
     unflat,
 )
+from understudy.lab.linear_gaussian_samples import sampled_update
 from understudy.methods import METHODS, with_divergence
 from understudy.methods.method import Method
 
@@ -61,7 +61,7 @@ RATE = 0.05
 
 
 def teachers(problem: LinearQuadratic, generator: torch.Generator) -> dict[str, Linear]:
-    """Optimal: Riccati's gain. Weak: a third of it, and an error. Harmful: its opposite, as far as returns stay finite."""
+    """Optimal: Riccati's gain. Weak: a third of it, and an error. Harmful: its opposite, where returns are finite."""
     best = riccati(problem)
     error = 0.1 * torch.randn(best.shape, generator=generator, dtype=best.dtype)
     deviation = torch.full(best.shape[:2], TEACHER_DEVIATION, dtype=best.dtype)
@@ -222,13 +222,20 @@ def run(bench: Bench) -> Findings:
 
 
 NOTES = (
-    "The gate of v-gated is open in one part of the state space and shut in the rest, so that its update has no closed "
-    "form; it is left out.",
-    "Rows that are equal in expectation end at the same point, so one of each is followed: exp-entropy-regularised is "
-    "entropy-regularised here, teacher-v-reward and student-critic are task-reward. n-distill is followed in its KL "
-    "form; as episodes end by themselves, at a rate that no action changes, the cross-entropy form has the same update.",
-    "The score is a policy's return when it acts by its mean: 0 is doing nothing, 1 the best linear controller "
-    "(Riccati). A harmful teacher pushes the wrong way and scores below 0.",
+    (
+        "The gate of v-gated is open in one part of the state space and shut in the rest, so that its update has no "
+        "closed form; it is left out."
+    ),
+    (
+        "Rows that are equal in expectation end at the same point, so one of each is followed: "
+        "exp-entropy-regularised is entropy-regularised here, teacher-v-reward and student-critic are task-reward. "
+        "n-distill is followed in its KL form; as episodes end by themselves, at a rate that no action changes, the "
+        "cross-entropy form has the same update."
+    ),
+    (
+        "The score is a policy's return when it acts by its mean: 0 is doing nothing, 1 the best linear controller "
+        "(Riccati). A harmful teacher pushes the wrong way and scores below 0."
+    ),
 )
 
 
@@ -279,8 +286,8 @@ def copy_claim(found: Ends) -> Claim:
         "Open for continuous actions. On finite MDPs: H(π‖πθ) and both KL forms copy, H(πθ‖π) ends at the teacher's "
         "most probable action (claim 8).",
         "Whatever the teacher is worth, teacher-distill, on-policy-distill, n-distill and kl-regularised end as its "
-        "copy. entropy-regularised (and exp-entropy-regularised, its equal) ends at the teacher's mean with a deviation "
-        "that goes on shrinking: the mode.",
+        "copy. entropy-regularised (and exp-entropy-regularised, its equal) ends at the teacher's mean with a "
+        "deviation that goes on shrinking: the mode.",
         tuple(effects),
     )
 

@@ -6,25 +6,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from understudy.engines import exact
 from understudy.engines.exact.problem import problem
-from understudy.engines.tabular.setting import Setting
-from understudy.engines.tabular.train import sampled_update
 from understudy.lab.effects import every, mean_of, median_of, short
 from understudy.lab.experiment import Bench, Experiment
 from understudy.lab.findings import Claim, Effect, Findings, Panel, Series, Table
 from understudy.lab.side_by_side import SideBySide, joined, softmax
+from understudy.lab.update_variance import EPISODES, variance_claim, variance_table, variances
 from understudy.mdp.families import random_mdp
 from understudy.mdp.grid import GridOdds, grid
 from understudy.mdp.model import MDP
 from understudy.mdp.solve import optimal as best_values
 from understudy.mdp.teachers import Teacher, adversarial, evaluated, noisy, optimal, soften
-from understudy.methods import METHODS, with_expected_reward
+from understudy.methods import METHODS
 from understudy.methods.surrogate import pseudo_reward
 
 STATES, ACTIONS, END = 8, 3, 0.1
 GRID, GRID_END, GRID_ODDS = 6, 0.05, GridOdds(plus_ten=0.05, plus_five=0.03, minus_ten=0.05, minus_five=0.03)
-MOST_MDPS, MOST_VARIANCES = 60, 40
+MOST_MDPS = 60
 RATE = 1.0
 SHORTFALL = 0.01
 
@@ -96,7 +94,7 @@ def improving(bench: Bench, worlds: Families, iterations: int) -> Ends:
 
 
 def one_step_better(worlds: Families, found: Ends) -> np.ndarray:
-    """How far teacher-critic ends from the return of one exact step of policy improvement, where optimal - teacher is 1."""
+    """How far teacher-critic ends from the return of one exact step of policy improvement, in the same unit."""
     short_of = []
     for name, kind, row in found:
         if row != "teacher-critic":
@@ -134,47 +132,10 @@ def advantages(side: SideBySide) -> tuple[np.ndarray, ...]:
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 
-# (row, the row that it is compared with): the same expected update, another variance.
-PAIRS = (
-    ("exp-entropy-regularised", "entropy-regularised"),
-    ("exp-entropy-regularised (expected)", "entropy-regularised"),
-    ("teacher-v-reward", "task-reward"),
-    ("student-critic", "task-reward"),
-)
-ROWS = {**METHODS, "exp-entropy-regularised (expected)": with_expected_reward(METHODS["exp-entropy-regularised"])}
-EPISODES = 4000
-
-
-Spread = dict[tuple[str, str], np.ndarray]
-STUDENTS = ("random student", "student near the teacher")
-
-
-def variances(bench: Bench, side: SideBySide) -> tuple[Spread, np.ndarray]:
-    """Variance of one episode's update ``[N]``, by student and row; and the greatest gap of exact updates in a pair."""
-    names = sorted({name for pair in PAIRS for name in pair})
-    found: dict[tuple[str, str], list[float]] = {(kind, name): [] for kind in STUDENTS for name in names}
-    gaps = []
-    for index, _ in enumerate(bench.track(side.mdps[:MOST_VARIANCES], "variances")):
-        mdp, generator = side.mdps[index], np.random.default_rng([bench.scale.seed, index])
-        teacher = noisy(optimal(mdp, temperature=0.1), 0.25, mdp)
-        near = np.log(teacher.policy) + 0.3 * generator.standard_normal(mdp.rewards.shape)
-        for kind, logits in zip(STUDENTS, (generator.standard_normal(mdp.rewards.shape), near), strict=True):
-            updates = {name: exact.update(ROWS[name], mdp, teacher.policy, logits).numpy() for name in names}
-            gaps.append([np.abs(updates[a] - updates[b]).max() / np.abs(updates[b]).max() for a, b in PAIRS])
-            for name in names:
-                found[kind, name].append(_variance(name, mdp, teacher, logits, bench.scale.seed + index))
-    return {key: np.array(numbers) for key, numbers in found.items()}, np.array(gaps)
-
-
-def _variance(name: str, mdp: MDP, teacher: Teacher, logits: np.ndarray, seed: int) -> float:
-    values = exact.values(mdp, softmax(logits)).numpy()  # exact, and held there by a value rate of 0
-    return sampled_update(mdp, teacher, Setting(ROWS[name], value_rate=0.0), logits, EPISODES, seed, values).variance
-
-
 def run(bench: Bench) -> Findings:
     """Everything but the variances is exact."""
     count = min(max(bench.scale.mdps, 4), MOST_MDPS)
-    iterations = min(max(bench.scale.iterations // 10, 200), 2000)
+    iterations = min(max(bench.scale.iterations // 15, 200), 2000)
     worlds = families(count, bench.scale.seed)
     copied = copying(bench, worlds, iterations)
     improved = improving(bench, worlds, iterations)
@@ -219,11 +180,16 @@ SUMMARY = (
     "one and the same expected update are told apart by the variance of what an episode gives."
 )
 NOTES = (
-    "Updates are exact expectations, followed at a rate that falls linearly to a tenth; all MDPs of a family learn side "
-    "by side. Returns are undiscounted; a student's gain over its teacher is given as a share of what the best policy "
-    "gains over it.",
-    "The propositions speak of the limit. A softmax student approaches a deterministic policy ever more slowly, so that "
-    f"after finitely many updates a shortfall of {SHORTFALL:g} of the best possible gain is let pass.",
+    (
+        "Updates are exact expectations, followed at a rate that falls linearly to a tenth; all MDPs of a family "
+        "learn side by side. Returns are undiscounted; a student's gain over its teacher is given as a share of what "
+        "the best policy gains over it."
+    ),
+    (
+        "The propositions speak of the limit. A softmax student approaches a deterministic policy ever more slowly, "
+        "so that"
+        f"after finitely many updates a shortfall of {SHORTFALL:g} of the best possible gain is let pass."
+    ),
 )
 
 
@@ -284,9 +250,12 @@ def proposition_3(found: Ends, short_of: np.ndarray) -> Claim:
         "Prop. 3: teacher-critic ends no worse than the teacher",
         "With one-step returns that end in the teacher's value (TD + V_T), the student ends no worse than the teacher.",
         "The student learns the action that is best if the teacher acts afterwards, which is one step of policy "
-        "improvement on the teacher: never worse, and better unless the teacher is optimal; but it stops there, short of "
-        "the best policy.",
-        (*_gains(found, "teacher-critic"), median_of("short of one exact step of policy improvement", short_of, below=0.1)),
+        "improvement on the teacher: never worse, and better unless the teacher is optimal; but it stops there, "
+        "short of the best policy.",
+        (
+            *_gains(found, "teacher-critic"),
+            median_of("short of one exact step of policy improvement", short_of, below=0.1),
+        ),
     )
 
 
@@ -302,30 +271,11 @@ def proposition_4(paid: dict[str, tuple[np.ndarray, ...]]) -> Claim:
     return Claim(
         "11",
         "Prop. 4: with an optimal teacher V-reward pays the advantage",
-        "With an optimal teacher the reward r + V_T(s') - V_T(s) is 0 in expectation for an optimal action and negative "
-        "for any other.",
-        "So it is, in every state of every MDP: what is paid is the advantage A*(s, a). It is compared with 0, not with "
-        "the reward r itself: a wrong action is often paid more than r, as the last line counts.",
+        "With an optimal teacher the reward r + V_T(s') - V_T(s) is 0 in expectation for an optimal action and "
+        "negative for any other.",
+        "So it is, in every state of every MDP: what is paid is the advantage A*(s, a). It is compared with 0, not "
+        "with the reward r itself: a wrong action is often paid more than r, as the last line counts.",
         effects,
-    )
-
-
-def variance_claim(spread: Spread, gaps: np.ndarray) -> Claim:
-    effects = [every("greatest relative difference of expected updates", gaps.reshape(-1), below=1e-9)]
-    for kind in STUDENTS:
-        for a, b in PAIRS:
-            always = a != "teacher-v-reward" or kind == "student near the teacher"
-            bounds = {"below": 1.0} if always else {}
-            effects.append(median_of(f"{kind}: variance of {a} / {b}", spread[kind, a] / spread[kind, b], **bounds))
-    return Claim(
-        "B2",
-        "Equal in expectation, different in variance",
-        "Exp-entropy-regularised is introduced as a lower-variance form; V-reward and the critics as other methods.",
-        "The expected updates agree to rounding. One episode's update varies less where an expectation is taken exactly "
-        "(exp-entropy-regularised, and more so with the expected next reward), and where the return is cut off by the "
-        "student's own exact value. The teacher's value acts as a baseline: it lowers the variance for a student that "
-        "is about as good as its teacher, and raises it for one that is far worse.",
-        tuple(effects),
     )
 
 
@@ -335,7 +285,9 @@ def copy_panels(copied: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Panel
         shown = np.maximum(numbers, 1e-12)
         low, middle, high = np.quantile(shown[..., 0], (0.025, 0.5, 0.975), axis=1)
         series = (
-            Series("a step of the teacher's (median, 95 % of MDPs)", at.tolist(), short(middle), short(low), short(high)),
+            Series(
+                "a step of the teacher's (median, 95 % of MDPs)", at.tolist(), short(middle), short(low), short(high)
+            ),
             Series("worst visited state, worst MDP", at.tolist(), short(shown[..., 1].max(-1)), dashed=True),
         )
         panels.append(Panel(f"Prop. 1: {name}", "iterations", "KL(teacher‖student)", series, y_log=True))
@@ -350,9 +302,7 @@ def gain_panels(found: Ends) -> tuple[Panel, ...]:
             for kind in TEACHERS:
                 at, numbers = found[name, kind, row]
                 low, middle, high = np.quantile(numbers, (0.025, 0.5, 0.975), axis=1)
-                series.append(
-                    Series(f"{kind} teacher", (at + 1).tolist(), short(middle), short(low), short(high))
-                )
+                series.append(Series(f"{kind} teacher", (at + 1).tolist(), short(middle), short(low), short(high)))
             series.append(Series("the teacher", [1, int(at[-1]) + 1], [0.0, 0.0], dashed=True))
             label = "gain over the teacher (best: 1)"
             index = 1 if row == "v-gated" else 2
@@ -371,25 +321,17 @@ def advantage_panel(paid: tuple[np.ndarray, ...]) -> Panel:
             ("r of other actions", task[~best], True),
         )
     ]
-    return Panel("Prop. 4: what V-reward pays, random MDPs", "share of actions", "expected reward", tuple(series), row=3)
+    return Panel(
+        "Prop. 4: what V-reward pays, random MDPs", "share of actions", "expected reward", tuple(series), row=3
+    )
 
 
 def gain_table(found: Ends) -> Table:
-    rows = []
+    rows: list[list[str | float]] = []
     for (name, kind, row), (_, numbers) in found.items():
         rows.append([row, kind, name, *(round(float(x), 4) for x in (numbers[-1].min(), numbers[-1].mean()))])
     heads = ["row", "teacher", "worlds", "worst gain over the teacher", "mean gain"]
     return Table("Where students end (0: the teacher's return, 1: the best)", heads, rows)
-
-
-def variance_table(spread: Spread) -> Table:
-    rows = []
-    for kind in STUDENTS:
-        for a, b in PAIRS:
-            ratio = spread[kind, a] / spread[kind, b]
-            rows.append([kind, a, b, *(round(float(x), 4) for x in (np.median(ratio), ratio.min(), ratio.max()))])
-    heads = ["student", "row", "compared with", "median ratio", "least", "greatest"]
-    return Table("Variance of one episode's update", heads, rows)
 
 
 PROPOSITIONS = Experiment("propositions", "Props. 1-4", "where rows end with exact updates, and variances", run)

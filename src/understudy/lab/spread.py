@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from queue import Empty, Queue
+from threading import Event, Thread
 from typing import Protocol
 
 from understudy.lab.chunk import Chunk, Outcome, run_chunk
@@ -40,16 +41,31 @@ class Local:
         pass
 
     def run(self, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Outcome]]:
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="chunk")
-        waiting = iter(chunks)
-        running: dict[Future[Outcome], Chunk] = {}
+        waiting: Queue[Chunk] = Queue()
+        done: Queue[tuple[Chunk, Outcome | BaseException]] = Queue()
+        stopped = Event()
+        for chunk in chunks:
+            waiting.put(chunk)
+        for _ in range(self.threads):  # daemons: after Ctrl-C nobody waits for chunks that are half done
+            Thread(target=_work, args=(waiting, done, stopped), daemon=True).start()
         try:
-            while True:
-                while len(running) <= self.threads and (chunk := next(waiting, None)) is not None:
-                    running[pool.submit(run_chunk, chunk)] = chunk
-                if not running:
-                    return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(done), done.result()
+            for _ in chunks:
+                chunk, found = done.get()
+                if isinstance(found, BaseException):
+                    raise found
+                yield chunk, found
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            stopped.set()
+
+
+def _work(waiting: Queue[Chunk], done: Queue[tuple[Chunk, Outcome | BaseException]], stopped: Event) -> None:
+    """Run what is waiting until nothing is, or until nobody wants it any more."""
+    while not stopped.is_set():
+        try:
+            chunk = waiting.get_nowait()
+        except Empty:
+            return
+        try:
+            done.put((chunk, run_chunk(chunk)))
+        except BaseException as error:
+            done.put((chunk, error))

@@ -101,13 +101,7 @@ def grid(
     ``window``: odd extent of what a student sees, the kinds of the cells around it; ``observed`` numbers the windows
     that differ. None: a student sees the state.
     """
-    if size < 1:
-        raise ValueError(f"size must be at least 1, got {size}")
-    if actions < 1:
-        raise ValueError(f"actions must be at least 1, got {actions}")
-    for name, share in {"slip": slip, "end": end}.items():
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must lie in [0, 1], got {share}")
+    _check(size, actions, slip, end)
     codes = _draw(generator, size, odds)
     flat, start = codes.reshape(-1), np.zeros(size * size)
     start[_centre(size)] = 1.0
@@ -123,6 +117,15 @@ def grid(
     if actions < 4:  # the moves that no action makes
         following, probability = following[:, :actions], probability[:, :actions]
     return Grid(MDP(Successors(following, probability), rewards, start, terminal, mapped, observed), codes)
+
+
+def _check(size: int, actions: int, slip: float, end: float) -> None:
+    for name, count in {"size": size, "actions": actions}.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    for name, share in {"slip": slip, "end": end}.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], got {share}")
 
 
 def _draw(generator: np.random.Generator, size: int, odds: GridOdds) -> np.ndarray:

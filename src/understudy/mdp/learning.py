@@ -71,13 +71,7 @@ def one_of_the_best(row: np.ndarray, best: float, ties: int, noise: float) -> in
 
 @compiled
 def q_steps(
-    q: np.ndarray,
-    process: Process,
-    key: np.uint64,
-    steps: int,
-    epsilon: float,
-    rate: float,
-    gamma: float,
+    q: np.ndarray, process: Process, key: np.uint64, steps: int, epsilon: float, rate: float, gamma: float
 ) -> None:
     """Watkins' Q-learning into ``q [S, A]``; equal best actions are chosen among at random.
 

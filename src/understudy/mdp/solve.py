@@ -132,10 +132,13 @@ def optimal(mdp: MDP, gamma: float = 1.0, among: np.ndarray | None = None) -> tu
     gamma = 1, unless going round for ever pays: then the return has no bound, and that is a ConfigurationError.
     """
     allowed = np.ones((mdp.states, mdp.actions), dtype=bool) if among is None else among
+    if mdp.moves < mdp.actions:
+        values = optimal(*_best_of_each_move(mdp, gamma, allowed))[0]
+        return values, mdp.rewards + gamma * mdp.expected_next(values)
     policy = allowed / allowed.sum(-1, keepdims=True)
     values, action_values = _values(mdp, policy, gamma)
     for _ in range(100 + 10 * mdp.states):
-        choice = action_values if among is None else np.where(allowed, action_values, -np.inf)
+        choice = np.where(allowed, action_values, -np.inf)
         best = choice.argmax(-1)
         room = _SAME * (1 + np.abs(action_values).max())
         better = np.flatnonzero(choice.max(-1) > values + room)
@@ -150,6 +153,15 @@ def optimal(mdp: MDP, gamma: float = 1.0, among: np.ndarray | None = None) -> tu
     raise ConfigurationError(
         f"policy iteration went round in rounding errors; rewards up to {np.abs(mdp.rewards).max()}"
     )
+
+
+def _best_of_each_move(mdp: MDP, gamma: float, allowed: np.ndarray) -> tuple[MDP, float, np.ndarray]:
+    """The process of the moves alone: of the actions that make one, only the best paid is ever taken."""
+    paid = np.where(allowed, mdp.rewards, -np.inf)
+    made = [mdp.action_map == move for move in range(mdp.moves)]
+    rewards = np.stack([paid[:, actions].max(-1, initial=-np.inf) for actions in made], axis=1)
+    some = rewards > -np.inf
+    return MDP(mdp.successors, np.where(some, rewards, 0.0), mdp.start, mdp.terminal), gamma, some
 
 
 def _values(mdp: MDP, policy: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:

@@ -380,10 +380,14 @@ def with_weights(method: Method, loss: Weight = 1.0, task: Weight = 1.0) -> Meth
         raise ConfigurationError(f"{method.name} has no divergence to weigh; --loss-weight is for rows that distil one")
     if task != 1.0 and not any(part.atom == "task-reward" for part in method.reward):
         raise ConfigurationError(f"{method.name} has no task reward to weigh. Use {method.name}+r")
-    return replace(
+    weighed = replace(
         method,
         loss=tuple(times(part, loss) for part in method.loss),
         reward=tuple(
             times(p, task) if p.atom == "task-reward" else times(p, loss) if distils(p) else p for p in method.reward
         ),
     )
+    if task != 1.0 and any(part.atom in VALUES and part.credit == 0 for part in method.reward):
+        # r + V_S(s') with another weight on r is no action value any more
+        return replace(weighed, gradient=None if method.gradient is None else False, objective="none exists")
+    return weighed

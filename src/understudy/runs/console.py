@@ -96,7 +96,8 @@ class Pace:
     @property
     def speed(self) -> str:
         left = "" if self.left is None else f", at most {clock(self.left)} left"
-        return f"{self.rate:,.0f}/s{left}"
+        rate = f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.2g}"
+        return f"{rate}/s{left}"
 
 
 def clock(seconds: float) -> str:

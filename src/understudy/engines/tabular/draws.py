@@ -1,10 +1,11 @@
+# mypy: disable-error-code="no-untyped-def"
 """Random numbers and draws from tables, compiled: SplitMix64, and thresholds in units of 2^-31."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from understudy.math.compiled import compiled
+from understudy.math.compiled import kernel
 
 UNIT = 2.0**31  # a draw is a whole number below this; the threshold NEVER_PASSED is above every draw
 NEVER_PASSED = 2**32 - 1
@@ -15,34 +16,34 @@ _LOW = np.uint64(0x7FFFFFFF)
 _FEW = 8
 
 
-@compiled
-def advanced(state):  # type: ignore[no-untyped-def]
+@kernel
+def advanced(state):
     """The generator's next state; its output is :func:`scrambled`. Steele, Lea and Flood, 2014."""
     return state + _STRIDE
 
 
-@compiled
-def scrambled(state):  # type: ignore[no-untyped-def]
+@kernel
+def scrambled(state):
     """64 random bits from the generator's state."""
     z = (state ^ (state >> _30)) * _FIRST
     z = (z ^ (z >> _27)) * _SECOND
     return z ^ (z >> _31)
 
 
-@compiled
-def upper(bits):  # type: ignore[no-untyped-def]
+@kernel
+def upper(bits):
     """One draw below 2^31 from 64 bits."""
     return np.uint32(bits >> _33)
 
 
-@compiled
-def lower(bits):  # type: ignore[no-untyped-def]
+@kernel
+def lower(bits):
     """Another draw below 2^31, independent of :func:`upper` of the same bits."""
     return np.uint32(bits & _LOW)
 
 
-@compiled
-def chosen(thresholds, begin, count, draw):  # type: ignore[no-untyped-def]
+@kernel
+def chosen(thresholds, begin, count, draw):
     """Which of ``count`` outcomes a draw falls on, by the rising thresholds from ``begin`` on; the last needs none."""
     if count <= _FEW:
         found = 0
@@ -60,8 +61,8 @@ def chosen(thresholds, begin, count, draw):  # type: ignore[no-untyped-def]
     return found
 
 
-@compiled
-def set_thresholds(probability, thresholds):  # type: ignore[no-untyped-def]
+@kernel
+def set_thresholds(probability, thresholds):
     """Cumulative probabilities of one row in units of 2^-31, rounded down."""
     total = 0.0
     for a in range(len(probability)):

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """One episode of a tabular MDP, and what Eq. 1 makes of it; compiled, for every method."""
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from understudy.engines.tabular.texts import (
     STUDENT_VALUE,
     TASK_REWARD,
     add_gradient,
-    of_action,
     of_state,
     score,
 )
-from understudy.math.compiled import compiled
+from understudy.math.compiled import kernel
 
 _TEACHER_LOG_PROB, _STUDENT_LOG_PROB, _ = OF_ACTION
 
@@ -45,24 +45,23 @@ class Steps(NamedTuple):
 
 def room(states: int, observations: int, actions: int, max_steps: int) -> Steps:
     """Empty."""
-    whole, number = (lambda n: np.zeros(n, dtype=np.int64)), np.zeros
     return Steps(
-        state=whole(max_steps),
-        action=whole(max_steps),
-        earned=number(max_steps),
-        advantage=number(max_steps),
-        held=number(max_steps),
-        unique=whole(states + 1),
-        visits=number(states),
-        pull=number(states),
-        changed=whole(observations + 1),
+        state=np.zeros(max_steps, dtype=np.int64),
+        action=np.zeros(max_steps, dtype=np.int64),
+        earned=np.zeros(max_steps),
+        advantage=np.zeros(max_steps),
+        held=np.zeros(max_steps),
+        unique=np.zeros(states + 1, dtype=np.int64),
+        visits=np.zeros(states),
+        pull=np.zeros(states),
+        changed=np.zeros(observations + 1, dtype=np.int64),
         marked=np.zeros(observations, dtype=np.bool_),
-        gradient=number(actions),
+        gradient=np.zeros(actions),
     )
 
 
-@compiled
-def act(world, row, student, teacher_thresholds, i, s, draw, random):  # type: ignore[no-untyped-def]
+@kernel
+def act(world, row, student, teacher_thresholds, i, s, draw, random):
     """Who acts, and what: returns the action and the generator's state."""
     bounds = row.control[i % len(row.control)]
     actions = len(world.move)
@@ -77,8 +76,8 @@ def act(world, row, student, teacher_thresholds, i, s, draw, random):  # type: i
     return chosen(student.thresholds[world.seen[s]], 0, actions, draw), random
 
 
-@compiled
-def play(world, row, student, teacher_thresholds, steps, i, random):  # type: ignore[no-untyped-def]
+@kernel
+def play(world, row, student, teacher_thresholds, steps, i, random):
     """An episode: (its length, the state at which it was cut or ENDED, the generator's state)."""
     states, moves, width = world.probability.shape
     random = advanced(random)
@@ -100,8 +99,8 @@ def play(world, row, student, teacher_thresholds, steps, i, random):  # type: ig
             return length, s, random
 
 
-@compiled
-def collect(row, steps, length):  # type: ignore[no-untyped-def]
+@kernel
+def collect(row, steps, length):
     """The episode's states once each, and their visits; returns how many."""
     count, weight = 0, 1.0
     for t in range(length):
@@ -114,8 +113,8 @@ def collect(row, steps, length):  # type: ignore[no-untyped-def]
     return count
 
 
-@compiled
-def earn(world, row, student, steps, i, credit, length, beyond):  # type: ignore[no-untyped-def]
+@kernel
+def earn(world, row, student, steps, i, credit, length, beyond):
     """rhat_t of the parts with this credit, in ``steps.earned``; the next state's quantities are 0 at an end."""
     steps.earned[:length] = 0.0
     for k in range(len(row.reward)):
@@ -130,8 +129,8 @@ def earn(world, row, student, steps, i, credit, length, beyond):  # type: ignore
         add_atom(world, student, steps, atom, weight, ahead, length)
 
 
-@compiled
-def add_atom(world, student, steps, atom, weight, ahead, length):  # type: ignore[no-untyped-def]
+@kernel
+def add_atom(world, student, steps, atom, weight, ahead, length):
     """``weight`` times the atom at step t + ``ahead``, for every t that has such a step."""
     earned, state, action = steps.earned, steps.state, steps.action
     if atom == TASK_REWARD:
@@ -149,8 +148,8 @@ def add_atom(world, student, steps, atom, weight, ahead, length):  # type: ignor
             earned[t - ahead] += weight * values[state[t]]
 
 
-@compiled
-def expected(world, student, atom, s):  # type: ignore[no-untyped-def]
+@kernel
+def expected(world, student, atom, s):
     """An atom at the state where an episode was cut; in expectation over the student's action."""
     o = world.seen[s]
     values = student.state_value[:, s]
@@ -165,8 +164,8 @@ def expected(world, student, atom, s):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
-def estimate(table, row, steps, length, beyond, decay, advantage):  # type: ignore[no-untyped-def]
+@kernel
+def estimate(table, row, steps, length, beyond, decay, advantage):
     """Add GAE(lam) of ``steps.earned`` to ``advantage``, and move the table of values to the lambda-returns.
 
     The values that are read are those from before the episode; a state that was visited often moves once a visit.
@@ -183,8 +182,8 @@ def estimate(table, row, steps, length, beyond, decay, advantage):  # type: igno
         ahead = value
 
 
-@compiled
-def to_go(steps, length, decay):  # type: ignore[no-untyped-def]
+@kernel
+def to_go(steps, length, decay):
     """Add the return-to-go of ``steps.earned`` to ``steps.advantage``."""
     total = 0.0
     for t in range(length - 1, -1, -1):
@@ -192,8 +191,8 @@ def to_go(steps, length, decay):  # type: ignore[no-untyped-def]
         steps.advantage[t] += total
 
 
-@compiled
-def reinforce(world, row, student, steps, i, length, beyond, target, rate):  # type: ignore[no-untyped-def]
+@kernel
+def reinforce(world, row, student, steps, i, length, beyond, target, rate):
     """The score function's part of -g times ``rate``, at the actions taken; what is left for the rows is the pull."""
     own = 0.0
     for k in range(len(row.loss)):
@@ -218,8 +217,8 @@ def reinforce(world, row, student, steps, i, length, beyond, target, rate):  # t
             weight *= row.gamma
 
 
-@compiled
-def descend(world, row, student, steps, i, s, target, rate):  # type: ignore[no-untyped-def]
+@kernel
+def descend(world, row, student, steps, i, s, target, rate):
     """The rest of -g times ``rate``, in the row of state ``s``."""
     o, g = world.seen[s], steps.gradient
     p, pull = student.p[o], steps.pull[s]
@@ -234,16 +233,16 @@ def descend(world, row, student, steps, i, s, target, rate):  # type: ignore[no-
         target[o, a] -= rate * g[a]
 
 
-@compiled
-def learn_value(world, row, student, steps, length, beyond):  # type: ignore[no-untyped-def]
+@kernel
+def learn_value(world, row, student, steps, length, beyond):
     """TD(lam) of the task reward, for the student's value table."""
     for t in range(length):
         steps.earned[t] = world.reward[steps.state[t], steps.action[t]]
     estimate(student.state_value[STUDENT_VALUE], row, steps, length, beyond, row.gamma, steps.advantage)
 
 
-@compiled
-def update(world, row, student, steps, i, length, beyond, target, rate):  # type: ignore[no-untyped-def]
+@kernel
+def update(world, row, student, steps, i, length, beyond, target, rate):
     """Subtract ``rate`` times the episode's g (Eq. 1) from ``target [O, A]``; returns how many states were visited."""
     count = collect(row, steps, length)
     reinforce(world, row, student, steps, i, length, beyond, target, rate)
@@ -258,8 +257,8 @@ def update(world, row, student, steps, i, length, beyond, target, rate):  # type
     return count
 
 
-@compiled
-def follow(world, row, student, steps, count):  # type: ignore[no-untyped-def]
+@kernel
+def follow(world, row, student, steps, count):
     """Refresh whatever depends on the rows of the first ``count`` unique states."""
     rows = 0
     for u in range(count):
@@ -274,3 +273,30 @@ def follow(world, row, student, steps, count):  # type: ignore[no-untyped-def]
         if len(row.tracked):
             for m in range(world.first_member[o], world.first_member[o + 1]):
                 track(world, row, student, world.members[m])
+
+
+@kernel
+def run(world, row, student, thresholds, steps, random, begin, end, counts):
+    """Iterations ``begin`` to ``end`` (not included) of one student; returns the generator's state."""
+    for i in range(begin, end):
+        length, beyond, random = play(world, row, student, thresholds, steps, i, random)
+        rate = row.learning_rate[i % len(row.learning_rate)]
+        count = update(world, row, student, steps, i, length, beyond, student.logits, rate)
+        follow(world, row, student, steps, count)
+        counts[0] += length
+        counts[1] += beyond != ENDED
+    return random
+
+
+@kernel
+def sample(world, row, student, thresholds, steps, random, episodes, g, sums):
+    """Add up each episode's ``g`` and its square at fixed logits, in ``sums [2, O, A]``."""
+    for _ in range(episodes):
+        length, beyond, random = play(world, row, student, thresholds, steps, 0, random)
+        count = update(world, row, student, steps, 0, length, beyond, g, -1.0)
+        for u in range(count):
+            o = world.seen[steps.unique[u]]
+            for a in range(g.shape[1]):
+                sums[0, o, a] += g[o, a]
+                sums[1, o, a] += g[o, a] * g[o, a]
+                g[o, a] = 0.0

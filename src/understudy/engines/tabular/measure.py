@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """Exact evaluation of a tabular student, compiled: visits by a banded solve, returns, divergences."""
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _TINY = 1e-13
 
 
 @compiled
-def visits(world, policy, seen):  # type: ignore[no-untyped-def]
+def visits(world, policy, seen):
     """Expected visits ``[S]`` per episode under ``policy [O, A]`` read at ``seen [S]``: (I - P)^T d = start.
 
     Elimination within the band, without exchanging rows: the matrix dominates by columns. Where an episode never
@@ -37,7 +38,7 @@ def visits(world, policy, seen):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def solved(band, x):  # type: ignore[no-untyped-def]
+def solved(band, x):
     """Solve in place; row i, column j of the matrix stands in ``band[i, j - i + reach]``."""
     states, reach = len(x), band.shape[1] // 2
     for k in range(states):
@@ -63,7 +64,7 @@ def solved(band, x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def earned(world, policy, seen, frequency):  # type: ignore[no-untyped-def]
+def earned(world, policy, seen, frequency):
     """The undiscounted task return per episode."""
     total = 0.0
     for s in range(len(seen)):
@@ -74,7 +75,7 @@ def earned(world, policy, seen, frequency):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def divergence(world, logits):  # type: ignore[no-untyped-def]
+def divergence(world, logits):
     """KL(teacher‖student) in every state, ``[S]``; 0 where no action is taken."""
     found = np.zeros(len(world.seen))
     for s in range(len(world.seen)):
@@ -91,13 +92,13 @@ def divergence(world, logits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def mean(weight, per_state):  # type: ignore[no-untyped-def]
+def mean(weight, per_state):
     """Per step, where ``weight [S]`` counts the steps."""
     return (weight * per_state).sum() / weight.sum()
 
 
 @compiled
-def measure(world, student, others, found):  # type: ignore[no-untyped-def]
+def measure(world, student, others, found):
     """Return, and KL(teacher‖student) under the student's visits and ``others``', into ``found [2 + len(others)]``."""
     frequency = visits(world, student.p, world.seen)
     per_state = divergence(world, student.logits)

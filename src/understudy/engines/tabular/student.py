@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """A tabular student while it learns: its logits, and what is derived from them, refreshed row by row."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import numpy as np
 
 from understudy.engines.tabular.draws import set_thresholds
 from understudy.engines.tabular.texts import STUDENT_VALUE, TEACHER_VALUE, of_state
-from understudy.math.compiled import compiled
+from understudy.math.compiled import kernel
 
 
 class Student(NamedTuple):
@@ -27,8 +28,8 @@ class Student(NamedTuple):
     critic: np.ndarray
 
 
-@compiled
-def refresh(row, student, o):  # type: ignore[no-untyped-def]
+@kernel
+def refresh(row, student, o):
     """What follows from the logits of observation ``o``."""
     x, p = student.logits[o], student.p[o]
     highest = x[0]
@@ -47,8 +48,8 @@ def refresh(row, student, o):  # type: ignore[no-untyped-def]
             student.log_p[o, a] = x[a] - shift
 
 
-@compiled
-def track(world, row, student, s):  # type: ignore[no-untyped-def]
+@kernel
+def track(world, row, student, s):
     """The tracked atoms' values in state ``s``."""
     o = world.seen[s]
     for atom in row.tracked:
@@ -63,8 +64,8 @@ def track(world, row, student, s):  # type: ignore[no-untyped-def]
         )
 
 
-@compiled
-def refresh_all(world, row, student):  # type: ignore[no-untyped-def]
+@kernel
+def refresh_all(world, row, student):
     """Every row and every state, before the first episode."""
     for o in range(len(student.logits)):
         refresh(row, student, o)

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """Every atom a second time, for compiled code: its value at a step, and its gradient in the student's logits.
 
 Their PyTorch texts are in :mod:`understudy.methods.atoms`; a test holds the two together. An atom's number is its
@@ -7,7 +8,7 @@ place in ATOMS, so that one compiled kernel serves every method. A row is ``p``,
 
 from __future__ import annotations
 
-from understudy.math.compiled import compiled
+from understudy.math.compiled import kernel
 from understudy.methods.method import ATOMS
 
 NUMBER = {name: number for number, name in enumerate(ATOMS)}
@@ -22,8 +23,8 @@ OF_ACTION = (TEACHER_LOG_PROB, STUDENT_LOG_PROB, TASK_REWARD)
 READS_LOG_STUDENT = (REVERSE_KL, STUDENT_ENTROPY)  # gradients that do
 
 
-@compiled
-def cross(p, log_q):  # type: ignore[no-untyped-def]
+@kernel
+def cross(p, log_q):
     """H(p‖q)."""
     total = 0.0
     for a in range(len(p)):
@@ -32,8 +33,8 @@ def cross(p, log_q):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled
-def of_state(atom, p, log_p, q, log_q, teacher_value, student_value):  # type: ignore[no-untyped-def]
+@kernel
+def of_state(atom, p, log_p, q, log_q, teacher_value, student_value):
     """The value of an atom that is of the state alone; for one of the action, its expectation under the student."""
     if atom == FORWARD_CROSS_ENTROPY:
         return cross(q, log_p)
@@ -58,8 +59,8 @@ def of_state(atom, p, log_p, q, log_q, teacher_value, student_value):  # type: i
     return 0.0
 
 
-@compiled
-def of_action(atom, log_p, log_q, reward):  # type: ignore[no-untyped-def]
+@kernel
+def of_action(atom, log_p, log_q, reward):
     """The value of an atom of the action taken, given its two log-probabilities and its reward."""
     if atom == TEACHER_LOG_PROB:
         return log_q
@@ -68,15 +69,15 @@ def of_action(atom, log_p, log_q, reward):  # type: ignore[no-untyped-def]
     return reward
 
 
-@compiled
-def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_value):  # type: ignore[no-untyped-def]
+@kernel
+def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_value):
     """Add to ``out [A]`` ``weight`` times the atom's derivative in the logits; the gate is held fixed.
 
     Of student-log-prob this is 0: its derivative, e_a - p, is the score function, see :func:`score`.
     """
     if atom == GATED_CROSS_ENTROPY:
         weight = weight if teacher_value > student_value else 0.0
-    if atom == FORWARD_CROSS_ENTROPY or atom == FORWARD_KL or atom == GATED_CROSS_ENTROPY:
+    if atom in (FORWARD_CROSS_ENTROPY, FORWARD_KL, GATED_CROSS_ENTROPY):
         for a in range(len(p)):
             out[a] += weight * (p[a] - q[a])
     elif atom == REVERSE_CROSS_ENTROPY:
@@ -93,7 +94,7 @@ def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_v
             out[a] -= weight * p[a] * (log_p[a] + mean)
 
 
-@compiled
-def score(atom):  # type: ignore[no-untyped-def]
+@kernel
+def score(atom):
     """How many times the score function, grad log πθ(a), an atom's derivative holds."""
     return 1.0 if atom == STUDENT_LOG_PROB else 0.0

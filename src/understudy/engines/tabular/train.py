@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from understudy.engines.tabular.draws import set_thresholds
-from understudy.engines.tabular.episode import follow, play, room, update
+from understudy.engines.tabular.episode import room, run, sample
 from understudy.engines.tabular.measure import earned, measure, visits
-from understudy.engines.tabular.pack import ENDED, Packed, World, pack
+from understudy.engines.tabular.pack import Packed, World, pack
 from understudy.engines.tabular.row import Row, check, row_of
 from understudy.engines.tabular.setting import Setting
 from understudy.engines.tabular.student import refresh_all, student_of
 from understudy.engines.tabular.texts import NUMBER, STUDENT_VALUE
 from understudy.errors import ConfigurationError
-from understudy.math.compiled import compiled
 from understudy.mdp.model import MDP
 from understudy.mdp.solve import optimal
 from understudy.mdp.teachers import Teacher
@@ -97,7 +96,13 @@ def _train_one(
     steps = room(states, len(logits), actions, row.max_steps)
     others = _visits_of_others(world) if len(points) else np.zeros((2, states))
     thresholds = _teacher_thresholds(world, row)
-    run(world, row, student, thresholds, steps, random, iterations, points, others, found, counts)
+    refresh_all(world, row, student)
+    done = 0
+    for point, until in enumerate([*points, iterations]):
+        random = np.uint64(run(world, row, student, thresholds, steps, random, done, until, counts))
+        done = until
+        if point < len(points):
+            measure(world, student, others, found[point])
 
 
 def _teacher_thresholds(world: World, row: Row) -> np.ndarray:
@@ -105,7 +110,8 @@ def _teacher_thresholds(world: World, row: Row) -> np.ndarray:
     if not row.control[:, 0].any():
         return np.zeros((1, 1), dtype=np.uint32)
     thresholds = np.zeros(world.teacher.shape, dtype=np.uint32)
-    set_all(world.teacher, thresholds)
+    for policy, mine in zip(world.teacher, thresholds, strict=True):
+        set_thresholds(policy, mine)
     return thresholds
 
 
@@ -115,48 +121,6 @@ def _visits_of_others(world: World) -> np.ndarray:
     every = np.arange(states)
     uniform = np.full((1, actions), 1 / actions)
     return np.stack([visits(world, world.teacher, every), visits(world, uniform, np.zeros_like(every))])
-
-
-@compiled
-def set_all(policy, thresholds):  # type: ignore[no-untyped-def]
-    """The thresholds of every row."""
-    for s in range(len(policy)):
-        set_thresholds(policy[s], thresholds[s])
-
-
-@compiled
-def run(world, row, student, thresholds, steps, random, iterations, points, others, found, counts):  # type: ignore[no-untyped-def]
-    """Train one student."""
-    refresh_all(world, row, student)
-    point = 0
-    for i in range(iterations + 1):
-        if point < len(points) and points[point] == i:
-            measure(world, student, others, found[point])
-            point += 1
-        if i == iterations:
-            break
-        length, beyond, random = play(world, row, student, thresholds, steps, i, random)
-        rate = row.learning_rate[i % len(row.learning_rate)]
-        count = update(world, row, student, steps, i, length, beyond, student.logits, rate)
-        follow(world, row, student, steps, count)
-        counts[0] += length
-        counts[1] += beyond != ENDED
-
-
-@compiled
-def sample(world, row, student, thresholds, steps, random, episodes, sums):  # type: ignore[no-untyped-def]
-    """Add up each episode's g and its square at fixed logits, in ``sums [2, O, A]``."""
-    refresh_all(world, row, student)
-    g = np.zeros(student.logits.shape)
-    for _ in range(episodes):
-        length, beyond, random = play(world, row, student, thresholds, steps, 0, random)
-        count = update(world, row, student, steps, 0, length, beyond, g, -1.0)
-        for u in range(count):
-            o = world.seen[steps.unique[u]]
-            for a in range(g.shape[1]):
-                sums[0, o, a] += g[o, a]
-                sums[1, o, a] += g[o, a] * g[o, a]
-                g[o, a] = 0.0
 
 
 def sampled_update(
@@ -179,9 +143,11 @@ def sampled_update(
     student = student_of(np.array(logits, dtype=np.float64), world.teacher_value, len(row.credits), len(NUMBER))
     if values is not None:
         student.state_value[STUDENT_VALUE] = np.where(mdp.terminal, 0.0, values)
-    steps = room(*world.reward.shape[:1], len(logits), mdp.actions, row.max_steps)
+    steps = room(mdp.states, len(logits), mdp.actions, row.max_steps)
     sums = np.zeros((2, *student.logits.shape))
-    sample(world, row, student, _teacher_thresholds(world, row), steps, np.uint64(seed), episodes, sums)
+    refresh_all(world, row, student)
+    thresholds, g = _teacher_thresholds(world, row), np.zeros(student.logits.shape)
+    sample(world, row, student, thresholds, steps, np.uint64(seed), episodes, g, sums)
     mean = sums[0] / episodes
     variance = np.maximum(sums[1] / episodes - mean**2, 0.0) * episodes / max(1, episodes - 1)
     return SampledUpdate(mean, np.sqrt(variance / episodes), float(variance.sum()))
