@@ -61,7 +61,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes; a figure is a grid of them, in the paper's order. ``row``: panels of one row stand together."""
+    """One set of axes; a figure is a grid of them, in the paper's order. ``row``: panels of one row stand together.
+
+    ``figure``: the caption. Panels that say the same are one figure; where none is said, rows with the same curves are.
+    """
 
     title: str
     x_label: str
@@ -71,6 +74,7 @@ class Panel:
     x_log: bool = False
     y_log: bool = False
     kind: str = field(default="curves", init=False)
+    figure: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Flow:
     paths: tuple[Series, ...] = ()
     row: int = 0
     kind: str = field(default="flow", init=False)
+    figure: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ class Picture:
     policy: Sequence[Sequence[Sequence[float]]]
     row: int = 0
     kind: str = field(default="picture", init=False)
+    figure: str = ""
 
 
 @dataclass(frozen=True)

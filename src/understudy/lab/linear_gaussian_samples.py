@@ -1,4 +1,4 @@
-"""Linear-quadratic control by sampled episodes, through the deep engine's steps: what the closed form is held against."""
+"""Linear-quadratic control by sampled episodes, through the deep engine's steps: a check of the closed form."""
 
 from __future__ import annotations
 

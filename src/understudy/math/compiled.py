@@ -20,13 +20,13 @@ def compiled(function: Function) -> Function:
     return _compiled(function)
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Function, inline: bool = False) -> Function:
     """As :func:`compiled`, for inner loops that allocate no array: references to arrays are not counted.
 
     Counting is an atomic instruction for every array that is passed or read from a tuple, ten times the work itself
-    in a loop of small functions.
+    in a loop of small functions. ``inline``: into its callers, so that a constant argument becomes a constant.
     """
-    return _compiled(function, _nrt=False)
+    return _compiled(function, _nrt=False, inline="always" if inline else "never")
 
 
 def _compiled(function: Function, **options: Any) -> Function:

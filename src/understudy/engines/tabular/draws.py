@@ -13,7 +13,6 @@ _STRIDE = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _33 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(33)
 _LOW = np.uint64(0x7FFFFFFF)
-_FEW = 8
 
 
 @kernel
@@ -45,11 +44,9 @@ def lower(bits):
 @kernel
 def chosen(thresholds, begin, count, draw):
     """Which of ``count`` outcomes a draw falls on, by the rising thresholds from ``begin`` on; the last needs none."""
-    if count <= _FEW:
-        found = 0
-        for k in range(count - 1):
-            found += draw >= thresholds[begin + k]
-        return found
+    if count == 4:  # grids: worth having without a loop
+        low, middle, high = thresholds[begin], thresholds[begin + 1], thresholds[begin + 2]
+        return np.int64(draw >= low) + np.int64(draw >= middle) + np.int64(draw >= high)
     found, left = 0, count - 1
     while left > 0:
         half = left >> 1
@@ -59,12 +56,3 @@ def chosen(thresholds, begin, count, draw):
         else:
             left = half
     return found
-
-
-@kernel
-def set_thresholds(probability, thresholds):
-    """Cumulative probabilities of one row in units of 2^-31, rounded down."""
-    total = 0.0
-    for a in range(len(probability)):
-        total += probability[a]
-        thresholds[a] = np.uint32(min(total, 1.0) * UNIT)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from understudy.engines.tabular.texts import (
 )
 from understudy.math.compiled import kernel
 
+_BUFFER = 1024
 _TEACHER_LOG_PROB, _STUDENT_LOG_PROB, _ = OF_ACTION
 
 
@@ -27,7 +29,7 @@ class Steps(NamedTuple):
     """Room for one episode, reused: ``state``, ``action`` and numbers ``[T]``; ``visits``, ``pull [S]`` are 0 between.
 
     ``unique``: the states of the episode, once each. ``visits``: how often each, weighed by gamma^(t-1) if asked.
-    ``pull``: sum of what the actions taken there earned. ``gradient [A]``: one row's.
+    ``pull``: sum of what the actions taken there earned. ``gradient [A]``: one row's. ``buffer``: some rows.
     """
 
     state: np.ndarray
@@ -41,6 +43,7 @@ class Steps(NamedTuple):
     changed: np.ndarray
     marked: np.ndarray
     gradient: np.ndarray
+    buffer: np.ndarray
 
 
 def room(states: int, observations: int, actions: int, max_steps: int) -> Steps:
@@ -57,60 +60,52 @@ def room(states: int, observations: int, actions: int, max_steps: int) -> Steps:
         changed=np.zeros(observations + 1, dtype=np.int64),
         marked=np.zeros(observations, dtype=np.bool_),
         gradient=np.zeros(actions),
+        buffer=np.zeros(max(actions, _BUFFER)),
     )
 
 
 @kernel
-def act(world, row, student, teacher_thresholds, i, s, draw, random):
-    """Who acts, and what: returns the action and the generator's state."""
-    bounds = row.control[i % len(row.control)]
-    actions = len(world.move)
-    if bounds[1] == 0:
-        return chosen(student.thresholds[world.seen[s]], 0, actions, draw), random
+def act(bounds, student_odds, student_begin, teacher_odds, teacher_begin, actions, draw, random):
+    """The action, where not always the student acts, and the generator's state: another draw says who does."""
     random = advanced(random)
     who = upper(scrambled(random))
     if who < bounds[0]:
-        return chosen(teacher_thresholds[s], 0, actions, draw), random
+        return chosen(teacher_odds, teacher_begin, actions, draw), random
     if who < bounds[1]:
         return np.int64((np.uint64(draw) * np.uint64(actions)) >> np.uint64(31)), random
-    return chosen(student.thresholds[world.seen[s]], 0, actions, draw), random
+    return chosen(student_odds, student_begin, actions, draw), random
 
 
 @kernel
-def play(world, row, student, teacher_thresholds, steps, i, random):
-    """An episode: (its length, the state at which it was cut or ENDED, the generator's state)."""
+def play(world, row, student, teacher_odds, steps, i, random):
+    """An episode: (its length, how many states it saw, where it was cut or ENDED, the generator's state)."""
     states, moves, width = world.probability.shape
+    odds, move_odds, following, seen = student.thresholds, world.thresholds, world.following, world.seen
+    state, action, unique, visits = steps.state, steps.action, steps.unique, steps.visits
+    bounds, actions = row.control[i % len(row.control)], len(world.move)
+    student_acts, discount = bounds[1] == 0, row.gamma if row.discounted_visits else 1.0
     random = advanced(random)
     s = np.int64(chosen(world.first, 0, states, upper(scrambled(random))))
-    length = 0
-    while True:
+    length, count, weight = 0, 0, 1.0
+    while s != ENDED and length < row.max_steps:
         random = advanced(random)
         bits = scrambled(random)
-        a, random = act(world, row, student, teacher_thresholds, i, s, upper(bits), random)
-        steps.state[length], steps.action[length] = s, a
+        begin = seen[s] * actions
+        if student_acts:
+            a = chosen(odds, begin, actions, upper(bits))
+        else:
+            a, random = act(bounds, odds, begin, teacher_odds, s * actions, actions, upper(bits), random)
+        state[length], action[length], unique[count] = s, a, s
         length += 1
-        m = a if world.own_move else world.move[a]
-        k = (s * moves + m) * width
+        count += visits[s] == 0
+        visits[s] += weight
+        weight *= discount
+        k = (s * moves + (a if world.own_move else world.move[a])) * width
         draw = lower(bits)
-        while draw >= world.thresholds[k]:
+        while draw >= move_odds[k]:
             k += 1
-        s = np.int64(world.following[k])
-        if s == ENDED or length == row.max_steps:
-            return length, s, random
-
-
-@kernel
-def collect(row, steps, length):
-    """The episode's states once each, and their visits; returns how many."""
-    count, weight = 0, 1.0
-    for t in range(length):
-        s = steps.state[t]
-        steps.unique[count] = s
-        count += steps.visits[s] == 0
-        steps.visits[s] += weight
-        if row.discounted_visits:
-            weight *= row.gamma
-    return count
+        s = np.int64(following[k])
+    return length, count, s, random
 
 
 @kernel
@@ -217,20 +212,22 @@ def reinforce(world, row, student, steps, i, length, beyond, target, rate):
             weight *= row.gamma
 
 
-@kernel
-def descend(world, row, student, steps, i, s, target, rate):
-    """The rest of -g times ``rate``, in the row of state ``s``."""
-    o, g = world.seen[s], steps.gradient
-    p, pull = student.p[o], steps.pull[s]
-    for a in range(len(g)):
-        g[a] = p[a] * pull
-    for k in range(len(row.loss)):
-        weight = steps.visits[s] * row.loss_weight[k, i % row.loss_weight.shape[1]]
-        q, log_q = world.teacher[s], world.log_teacher[s]
-        values = world.teacher_value[s], student.state_value[STUDENT_VALUE, s]
-        add_gradient(g, weight, row.loss[k], p, student.log_p[o], q, log_q, values[0], values[1])
-    for a in range(len(g)):
-        target[o, a] -= rate * g[a]
+@partial(kernel, inline=True)
+def descend(world, row, student, steps, i, count, target, rate, actions):
+    """The rest of -g times ``rate``, in the rows of the states that were visited."""
+    g, seen, pull = steps.gradient, world.seen, steps.pull
+    teacher_value, student_value = world.teacher_value, student.state_value[STUDENT_VALUE]
+    for u in range(count):
+        s = steps.unique[u]
+        o = seen[s]
+        p, log_p, q, log_q = student.p[o], student.log_p[o], world.teacher[s], world.log_teacher[s]
+        for a in range(actions):
+            g[a] = p[a] * pull[s]
+        for k in range(len(row.loss)):
+            weight = steps.visits[s] * row.loss_weight[k, i % row.loss_weight.shape[1]]
+            add_gradient(g, weight, row.loss[k], p, log_p, q, log_q, teacher_value[s], student_value[s], actions)
+        for a in range(actions):
+            target[o, a] -= rate * g[a]
 
 
 @kernel
@@ -242,34 +239,37 @@ def learn_value(world, row, student, steps, length, beyond):
 
 
 @kernel
-def update(world, row, student, steps, i, length, beyond, target, rate):
-    """Subtract ``rate`` times the episode's g (Eq. 1) from ``target [O, A]``; returns how many states were visited."""
-    count = collect(row, steps, length)
+def update(world, row, student, steps, i, length, count, beyond, target, rate):
+    """Subtract ``rate`` times the episode's g (Eq. 1) from ``target [O, A]``."""
     reinforce(world, row, student, steps, i, length, beyond, target, rate)
-    for u in range(count):
-        descend(world, row, student, steps, i, steps.unique[u], target, rate)
+    if target.shape[1] == 4:  # a constant lets the compiler unroll the loops over actions
+        descend(world, row, student, steps, i, count, target, rate, 4)
+    else:
+        descend(world, row, student, steps, i, count, target, rate, target.shape[1])
     if row.learns_value:
         learn_value(world, row, student, steps, length, beyond)
     for u in range(count):
         s = steps.unique[u]
         steps.visits[s] = 0.0
         steps.pull[s] = 0.0
-    return count
 
 
 @kernel
 def follow(world, row, student, steps, count):
     """Refresh whatever depends on the rows of the first ``count`` unique states."""
+    if world.sees_all and len(row.tracked) == 0:
+        refresh(row, student, steps.unique, count, steps.buffer)
+        return
     rows = 0
     for u in range(count):
         o = world.seen[steps.unique[u]]
         steps.changed[rows] = o
         rows += not steps.marked[o]
         steps.marked[o] = True
+    refresh(row, student, steps.changed, rows, steps.buffer)
     for k in range(rows):
         o = steps.changed[k]
         steps.marked[o] = False
-        refresh(row, student, o)
         if len(row.tracked):
             for m in range(world.first_member[o], world.first_member[o + 1]):
                 track(world, row, student, world.members[m])
@@ -279,9 +279,9 @@ def follow(world, row, student, steps, count):
 def run(world, row, student, thresholds, steps, random, begin, end, counts):
     """Iterations ``begin`` to ``end`` (not included) of one student; returns the generator's state."""
     for i in range(begin, end):
-        length, beyond, random = play(world, row, student, thresholds, steps, i, random)
+        length, count, beyond, random = play(world, row, student, thresholds, steps, i, random)
         rate = row.learning_rate[i % len(row.learning_rate)]
-        count = update(world, row, student, steps, i, length, beyond, student.logits, rate)
+        update(world, row, student, steps, i, length, count, beyond, student.logits, rate)
         follow(world, row, student, steps, count)
         counts[0] += length
         counts[1] += beyond != ENDED
@@ -292,8 +292,8 @@ def run(world, row, student, thresholds, steps, random, begin, end, counts):
 def sample(world, row, student, thresholds, steps, random, episodes, g, sums):
     """Add up each episode's ``g`` and its square at fixed logits, in ``sums [2, O, A]``."""
     for _ in range(episodes):
-        length, beyond, random = play(world, row, student, thresholds, steps, 0, random)
-        count = update(world, row, student, steps, 0, length, beyond, g, -1.0)
+        length, count, beyond, random = play(world, row, student, thresholds, steps, 0, random)
+        update(world, row, student, steps, 0, length, count, beyond, g, -1.0)
         for u in range(count):
             o = world.seen[steps.unique[u]]
             for a in range(g.shape[1]):

@@ -39,6 +39,7 @@ class World(NamedTuple):
     log_teacher: np.ndarray
     teacher_value: np.ndarray
     own_move: bool
+    sees_all: bool
     reach: int
 
 
@@ -90,6 +91,7 @@ def world(mdp: MDP, teacher: Teacher) -> World:
         log_teacher=log_policy,
         teacher_value=np.where(mdp.terminal, 0.0, teacher.values),
         own_move=bool(np.array_equal(mdp.action_map, np.arange(mdp.moves))),
+        sees_all=bool(np.array_equal(mdp.observed, np.arange(mdp.states))),
         reach=int(np.abs(ahead).max()),
     )
 

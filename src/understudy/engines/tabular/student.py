@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from understudy.engines.tabular.draws import set_thresholds
+from understudy.engines.tabular.draws import UNIT
+from understudy.engines.tabular.exponential import exponential, exponentials
 from understudy.engines.tabular.texts import STUDENT_VALUE, TEACHER_VALUE, of_state
 from understudy.math.compiled import kernel
 
 
 class Student(NamedTuple):
-    """``logits``, ``p``, ``log_p`` (where the row reads it) and ``thresholds``: ``[O, A]``; ``p`` is softmax(logits).
+    """``logits``, ``p`` = softmax(logits), ``log_p`` (where the row reads it): ``[O, A]``; ``thresholds [O * A]``.
 
     ``state_value [atoms, S]``: by atom, the numbers of the tracked ones and of the two values.
     ``critic [credits, S]``: of the pseudo-return.
@@ -29,23 +31,58 @@ class Student(NamedTuple):
 
 
 @kernel
-def refresh(row, student, o):
-    """What follows from the logits of observation ``o``."""
-    x, p = student.logits[o], student.p[o]
-    highest = x[0]
-    for a in range(1, len(x)):
-        highest = max(highest, x[a])
-    total = 0.0
-    for a in range(len(x)):
-        p[a] = math.exp(x[a] - highest)
-        total += p[a]
-    for a in range(len(x)):
-        p[a] /= total
-    set_thresholds(p, student.thresholds[o])
+def refresh(row, student, which, count, buffer):
+    """What follows from the logits of the first ``count`` observations in ``which``, as many at once as fit."""
+    actions = student.logits.shape[1]
+    block = max(1, len(buffer) // actions)
+    for first in range(0, count, block):
+        rows = which[first : min(first + block, count)]
+        if actions == 4:  # a constant lets the compiler unroll the loops over actions
+            _refresh_rows(row, student, rows, 4, buffer)
+        else:
+            _refresh_rows(row, student, rows, actions, buffer)
+
+
+@partial(kernel, inline=True)
+def _refresh_rows(row, student, rows, actions, buffer):
+    """The softmax of each row; the exponentials are taken of all rows in one loop, which the compiler vectorises."""
+    logits, p, thresholds = student.logits, student.p, student.thresholds
+    for k in range(len(rows)):
+        o = rows[k]
+        highest = logits[o, 0]
+        for a in range(1, actions):
+            highest = max(highest, logits[o, a])
+        for a in range(actions):
+            buffer[k * actions + a] = logits[o, a] - highest
+    exponentials(buffer, len(rows) * actions)
+    for k in range(len(rows)):
+        o = rows[k]
+        total = 0.0
+        for a in range(actions):
+            total += buffer[k * actions + a]
+        share = 1.0 / total
+        for a in range(actions):
+            p[o, a] = buffer[k * actions + a] * share
+        cumulative = 0.0
+        for a in range(actions - 1):
+            cumulative += p[o, a]
+            thresholds[o * actions + a] = np.uint32(cumulative * UNIT)
     if row.needs_logs:
-        shift = highest + math.log(total)
-        for a in range(len(x)):
-            student.log_p[o, a] = x[a] - shift
+        for k in range(len(rows)):
+            set_logs(logits[rows[k]], student.log_p[rows[k]])
+
+
+@kernel
+def set_logs(logits, log_p):
+    """log softmax of one row."""
+    highest, total = logits[0], 0.0
+    for a in range(1, len(logits)):
+        highest = max(highest, logits[a])
+    for a in range(len(logits)):
+        total += exponential(logits[a] - highest)
+    shift = highest + math.log(total)
+    for a in range(len(logits)):
+        log_p[a] = logits[a] - shift
 
 
 @kernel
@@ -65,10 +102,9 @@ def track(world, row, student, s):
 
 
 @kernel
-def refresh_all(world, row, student):
-    """Every row and every state, before the first episode."""
-    for o in range(len(student.logits)):
-        refresh(row, student, o)
+def refresh_all(world, row, student, which, buffer):
+    """Every row and every state, before the first episode; ``which [O]``: all observations."""
+    refresh(row, student, which, len(which), buffer)
     if len(row.tracked):
         for s in range(len(world.seen)):
             if world.acting[s]:
@@ -81,5 +117,5 @@ def student_of(logits: np.ndarray, teacher_value: np.ndarray, row_credits: int, 
     state_value = np.zeros((atoms, states))
     state_value[TEACHER_VALUE] = teacher_value
     critic = np.zeros((row_credits, states))
-    thresholds = np.zeros(shape, dtype=np.uint32)
+    thresholds = np.zeros(logits.size, dtype=np.uint32)
     return Student(logits, np.zeros(shape), np.zeros(shape), thresholds, state_value, critic)

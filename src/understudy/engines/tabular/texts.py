@@ -8,6 +8,8 @@ place in ATOMS, so that one compiled kernel serves every method. A row is ``p``,
 
 from __future__ import annotations
 
+from functools import partial
+
 from understudy.math.compiled import kernel
 from understudy.methods.method import ATOMS
 
@@ -21,6 +23,15 @@ TEACHER_VALUE, STUDENT_VALUE = NUMBER["teacher-value"], NUMBER["student-value"]
 GATED_CROSS_ENTROPY = NUMBER["gated-cross-entropy"]
 OF_ACTION = (TEACHER_LOG_PROB, STUDENT_LOG_PROB, TASK_REWARD)
 READS_LOG_STUDENT = (REVERSE_KL, STUDENT_ENTROPY)  # gradients that do
+
+
+@partial(kernel, inline=True)
+def weighted(p, log_q, actions):
+    """H(p‖q) where q excludes nothing."""
+    total = 0.0
+    for a in range(actions):
+        total -= p[a] * log_q[a]
+    return total
 
 
 @kernel
@@ -69,8 +80,8 @@ def of_action(atom, log_p, log_q, reward):
     return reward
 
 
-@kernel
-def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_value):
+@partial(kernel, inline=True)
+def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_value, actions):
     """Add to ``out [A]`` ``weight`` times the atom's derivative in the logits; the gate is held fixed.
 
     Of student-log-prob this is 0: its derivative, e_a - p, is the score function, see :func:`score`.
@@ -78,19 +89,19 @@ def add_gradient(out, weight, atom, p, log_p, q, log_q, teacher_value, student_v
     if atom == GATED_CROSS_ENTROPY:
         weight = weight if teacher_value > student_value else 0.0
     if atom in (FORWARD_CROSS_ENTROPY, FORWARD_KL, GATED_CROSS_ENTROPY):
-        for a in range(len(p)):
+        for a in range(actions):
             out[a] += weight * (p[a] - q[a])
     elif atom == REVERSE_CROSS_ENTROPY:
-        mean = -cross(p, log_q)
-        for a in range(len(p)):
+        mean = -weighted(p, log_q, actions)
+        for a in range(actions):
             out[a] += weight * p[a] * (mean - log_q[a])
     elif atom == REVERSE_KL:
-        mean = cross(p, log_q) - cross(p, log_p)
-        for a in range(len(p)):
+        mean = weighted(p, log_q, actions) - weighted(p, log_p, actions)
+        for a in range(actions):
             out[a] += weight * p[a] * (log_p[a] - log_q[a] - mean)
     elif atom == STUDENT_ENTROPY:
-        mean = cross(p, log_p)
-        for a in range(len(p)):
+        mean = weighted(p, log_p, actions)
+        for a in range(actions):
             out[a] -= weight * p[a] * (log_p[a] + mean)
 
 

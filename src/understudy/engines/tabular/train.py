@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from understudy.engines.tabular.draws import set_thresholds
+from understudy.engines.tabular.draws import UNIT
 from understudy.engines.tabular.episode import room, run, sample
 from understudy.engines.tabular.measure import earned, measure, visits
 from understudy.engines.tabular.pack import Packed, World, pack
@@ -96,7 +96,7 @@ def _train_one(
     steps = room(states, len(logits), actions, row.max_steps)
     others = _visits_of_others(world) if len(points) else np.zeros((2, states))
     thresholds = _teacher_thresholds(world, row)
-    refresh_all(world, row, student)
+    refresh_all(world, row, student, np.arange(len(logits)), steps.buffer)
     done = 0
     for point, until in enumerate([*points, iterations]):
         random = np.uint64(run(world, row, student, thresholds, steps, random, done, until, counts))
@@ -106,13 +106,10 @@ def _train_one(
 
 
 def _teacher_thresholds(world: World, row: Row) -> np.ndarray:
-    """``[S, A]``; nearly empty where the teacher never acts."""
+    """``[S * A]``; nearly empty where the teacher never acts."""
     if not row.control[:, 0].any():
-        return np.zeros((1, 1), dtype=np.uint32)
-    thresholds = np.zeros(world.teacher.shape, dtype=np.uint32)
-    for policy, mine in zip(world.teacher, thresholds, strict=True):
-        set_thresholds(policy, mine)
-    return thresholds
+        return np.zeros(1, dtype=np.uint32)
+    return (np.cumsum(world.teacher, axis=-1) * UNIT).astype(np.uint32).reshape(-1)
 
 
 def _visits_of_others(world: World) -> np.ndarray:
@@ -145,7 +142,7 @@ def sampled_update(
         student.state_value[STUDENT_VALUE] = np.where(mdp.terminal, 0.0, values)
     steps = room(mdp.states, len(logits), mdp.actions, row.max_steps)
     sums = np.zeros((2, *student.logits.shape))
-    refresh_all(world, row, student)
+    refresh_all(world, row, student, np.arange(len(logits)), steps.buffer)
     thresholds, g = _teacher_thresholds(world, row), np.zeros(student.logits.shape)
     sample(world, row, student, thresholds, steps, np.uint64(seed), episodes, g, sums)
     mean = sums[0] / episodes
