@@ -15,7 +15,7 @@ from understudy.lab.draw import Stream, draw_mdp, draw_teacher, floored, number,
 
 def test_every_seed_index_and_stream_has_a_number_of_its_own() -> None:
     numbers = [number(seed, index, stream) for seed in range(3) for index in range(3) for stream in Stream]
-    assert len(set(numbers)) == 27
+    assert len(set(numbers)) == 9 * len(Stream)
     assert training_seeds(1, range(3)).tolist() == [number(1, index, Stream.TRAINING) for index in range(3)]
     assert training_seeds(1, range(2, 3))[0] == training_seeds(1, range(3))[2]
 
@@ -47,6 +47,19 @@ def test_noise_and_then_the_floor_are_mixed_into_the_teacher() -> None:
     assert np.allclose(np.sort(noisy[best], -1), [0.0625, 0.0625, 0.0625, 0.8125])  # 0.75 + 0.25 / 4
     assert np.allclose(np.sort(both[best], -1), [0.1375, 0.1375, 0.1375, 0.5875])  # 0.1 + 0.6 times that
     assert np.allclose(floored(np.array([[0.0, 1.0]]), 0.2), [[0.2, 0.8]])
+
+
+def test_noise_in_states_replaces_its_share_of_them_by_one_action_and_leaves_the_others() -> None:
+    mdp = draw_mdp(Ground(), 0, 0)
+    clean = draw_teacher(TUTOR, mdp, 0, 0)
+    hit = draw_teacher(replace(TUTOR, noise=0.25, noise_in="states", values_of="noiseless"), mdp, 0, 0)
+    changed = (hit.policy != clean.policy).any(-1)
+    assert abs(changed.mean() - 0.25) < 0.08  # 3.7 standard errors of 400 states
+    assert (hit.policy[changed].max(-1) == 1).all()
+    assert (hit.values == clean.values).all()
+    own = draw_teacher(replace(TUTOR, noise=0.25, noise_in="states"), mdp, 0, 0)
+    assert (own.policy == hit.policy).all()
+    assert (own.values != clean.values).any()
 
 
 def test_a_floor_that_leaves_nothing_is_refused() -> None:

@@ -47,7 +47,9 @@ def test_what_is_measured_is_what_enumerating_every_trajectory_gives(name, way):
 
 def test_the_experiment_reproduces_the_column():
     findings = GRADIENT_FIELDS.run(bench(mdps=6, iterations=0))
-    assert {claim.number: claim.outcome for claim in findings.claims} == dict.fromkeys(("1", "2", "A", "B"), "reproduced")
+    assert {claim.number: claim.outcome for claim in findings.claims} == dict.fromkeys(
+        ("1", "2", "A", "B"), "reproduced"
+    )
     assert effect(findings, "A", "task-reward, undiscounted").low > 1e-4
     table = next(figure for figure in findings.figures if figure.kind == "table")
     assert [row[0] for row in table.rows] == list(FORMS)

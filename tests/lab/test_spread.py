@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from small_sweeps import SMALL, bits, curve
 
-from understudy.errors import ConfigurationError, MissingExtra
+from understudy.errors import ConfigurationError, MissingExtra, RunError
 from understudy.lab.on_ray import OnRay
 from understudy.lab.spread import Local
 from understudy.lab.sweep import Sweep
@@ -76,6 +77,15 @@ def test_two_ray_workers_of_which_one_is_killed_give_the_local_run_s_bits(tmp_pa
         killer.join()
     assert len(killed) == 1
     assert bits(spread_out) == bits(local)
+
+
+def test_an_address_where_no_cluster_is_is_refused_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"ray://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(RunError, match=f"no Ray cluster answers at {address}"), OnRay(address) as spread:
+            Sweep(SMALL, tmp_path, spread).train([curve("task-reward")])
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

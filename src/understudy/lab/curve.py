@@ -28,9 +28,11 @@ class Ground:
 class Tutor:
     """Which teacher, made for each MDP: ``q-learning``, ``optimal``, ``actor-critic`` or ``adversarial``.
 
-    ``temperature``: of the softmax of its action values; 0: the best action. ``noise``: share of random actions, mixed
-    into its probabilities. ``floor``: least probability of an action, so that its logarithm is finite; the rest is
-    rescaled. ``steps``: of learning. Its values are those of the finished policy, exact, with the setting's gamma.
+    ``temperature``: of the softmax of its action values; 0: the best action. ``noise``: share of random actions; in
+    ``noise_in`` ``actions`` it is mixed into the probabilities of every state, in ``states`` it is the share of states
+    in which one action, drawn once for all, takes the teacher's place. ``floor``: least probability of an action, so
+    that its logarithm is finite; the rest is rescaled. ``steps``: of learning. ``values_of``: its values are exact,
+    with the setting's gamma, those of the finished ``policy`` or of the policy before any noise (``noiseless``).
     """
 
     kind: str = "q-learning"
@@ -38,6 +40,8 @@ class Tutor:
     noise: float = 0.0
     floor: float = 0.0
     steps: int = 30_000
+    noise_in: str = "actions"
+    values_of: str = "policy"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Stream(IntEnum):
     WORLD = 0
     TEACHER = 1
     TRAINING = 2
+    NOISE = 3
 
 
 def sequence(seed: int, index: int, stream: Stream) -> np.random.SeedSequence:
@@ -53,9 +54,32 @@ def draw_mdp(ground: Ground, seed: int, index: int) -> MDP:
 def draw_teacher(tutor: Tutor, mdp: MDP, seed: int, index: int, gamma: float = 1.0) -> Teacher:
     """Its teacher: made, then noise mixed in, then the floor. Its values are exact and discounted by ``gamma``."""
     make = _chosen(_POLICIES, tutor.kind, "teacher")
-    policy = make(tutor, mdp, number(seed, index, Stream.TEACHER), gamma)
-    policy = (1 - tutor.noise) * policy + tutor.noise / mdp.actions
-    return teachers.evaluated(mdp, floored(policy, tutor.floor), gamma)
+    disturb = _chosen(_NOISES, tutor.noise_in, "noise")
+    clean = make(tutor, mdp, number(seed, index, Stream.TEACHER), gamma)
+    generator = np.random.default_rng(sequence(seed, index, Stream.NOISE))
+    policy = floored(disturb(clean, tutor.noise, generator), tutor.floor)
+    valued = {"policy": policy, "noiseless": floored(clean, tutor.floor)}
+    values = teachers.evaluated(mdp, _chosen(valued, tutor.values_of, "policy to value"), gamma).values
+    return Teacher(policy, values)
+
+
+def _mixed(policy: np.ndarray, share: float, _: np.random.Generator) -> np.ndarray:
+    mixed: np.ndarray = (1 - share) * policy + share / policy.shape[-1]
+    return mixed
+
+
+def _in_states(policy: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """With probability ``share`` a state has one action, drawn once, in place of its own probabilities."""
+    states, actions = policy.shape
+    hit = np.asarray(generator.random(states) < share)
+    other = np.eye(actions)[generator.integers(actions, size=states)]
+    return np.where(hit[:, None], other, policy)
+
+
+_NOISES: dict[str, Callable[[np.ndarray, float, np.random.Generator], np.ndarray]] = {
+    "actions": _mixed,
+    "states": _in_states,
+}
 
 
 def floored(policy: np.ndarray, floor: float) -> np.ndarray:

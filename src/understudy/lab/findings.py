@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from understudy.errors import RunError
+
+FILE = "findings.json"
+
 Outcome = Literal["reproduced", "partly", "not reproduced"]
 
 
@@ -96,8 +100,8 @@ class Flow:
 
 @dataclass(frozen=True)
 class Picture:
-    """A grid world from above: ``cells[y][x]`` is "." free, "#" wall, "S" start, or the reward of arriving there as text;
-    ``terminal[y][x]``; ``policy[y][x]`` four probabilities of left, right, up, down."""
+    """A grid world from above: ``cells[y][x]`` is "." free, "#" wall, "S" start, or the reward of arriving there as
+    text; ``terminal[y][x]``; ``policy[y][x]`` four probabilities of left, right, up, down."""
 
     title: str
     cells: Sequence[Sequence[str]]
@@ -141,6 +145,53 @@ class Findings:
 
     def write(self, folder: Path) -> Path:
         """``findings.json`` in ``folder``; the page is drawn from it alone."""
-        path = folder / "findings.json"
+        path = folder / FILE
         path.write_text(self.to_json(), encoding="utf-8")
         return path
+
+
+def read(folder: Path) -> Findings:
+    """The findings that :meth:`Findings.write` left in ``folder``. Raises: RunError where there are none to read."""
+    path = folder / FILE
+    again = "Run the experiment again: `understudy lab NAME --out ...` writes it."
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"no findings: {path} does not exist. {again}") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read as JSON: {error}. {again}") from None
+    try:
+        return _findings(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise RunError(f"{path} is not a file of findings: {what}. {again}") from None
+
+
+_KINDS: dict[str, type[Panel] | type[Flow] | type[Picture] | type[Table]] = {
+    "curves": Panel,
+    "flow": Flow,
+    "picture": Picture,
+    "table": Table,
+}
+
+
+def _findings(document: dict[str, Any]) -> Findings:
+    claims = tuple(_claim(entry) for entry in document["claims"])
+    figures = tuple(_figure(entry) for entry in document["figures"])
+    notes = tuple(document.get("notes", ()))
+    return Findings(**document | {"claims": claims, "figures": figures, "notes": notes})
+
+
+def _claim(entry: dict[str, Any]) -> Claim:
+    plain = {key: value for key, value in entry.items() if key != "outcome"}
+    return Claim(**plain | {"effects": tuple(Effect(**effect) for effect in entry["effects"])})
+
+
+def _figure(entry: dict[str, Any]) -> Figure:
+    if entry["kind"] not in _KINDS:
+        raise TypeError(f"a figure is one of {', '.join(_KINDS)}, got {entry['kind']!r}")
+    plain = {key: value for key, value in entry.items() if key != "kind"}
+    curves: dict[str, Any] = {
+        key: tuple(Series(**one) for one in entry[key]) for key in ("series", "paths") if key in entry
+    }
+    return _KINDS[entry["kind"]](**plain | curves)

@@ -58,6 +58,7 @@ TEACHERS = ("optimal", "weak", "harmful")
 START_DEVIATION, TEACHER_DEVIATION = -0.5, -1.0
 FIELD, NO_FIELD = 1e-9, 0.01
 RATE = 0.05
+FEWEST_ITERATIONS = 200
 
 
 def teachers(problem: LinearQuadratic, generator: torch.Generator) -> dict[str, Linear]:
@@ -193,7 +194,7 @@ def run(bench: Bench) -> Findings:
     """The column, the end points, and the closed form against samples."""
     count = min(max(bench.scale.mdps, 10), 200)
     followed = min(max(bench.scale.mdps // 10, 10), 40)
-    iterations = min(max(bench.scale.iterations // 15, 200), 2000)
+    iterations = min(max(bench.scale.iterations // 15, FEWEST_ITERATIONS), 2000)
     episodes = min(max(bench.scale.iterations, 3000), 30_000)
     table = columns(bench, random_problems(count, bench.scale.seed))
     unequal = inequality(random_problems(count, bench.scale.seed), bench.scale.seed)

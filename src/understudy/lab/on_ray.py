@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +13,7 @@ from understudy.errors import MissingExtra, RunError
 from understudy.lab.chunk import Chunk, Outcome, run_chunk
 
 RETRIES = 5
-_OWN = {"include_dashboard": False, "configure_logging": True}
+PATIENCE = 5.0  # seconds
 
 
 @dataclass
@@ -59,11 +61,14 @@ class OnRay:
         ray = self._ray = _import()
         if ray.is_initialized():
             return ray
+        if self.address:
+            _check_reachable(self.address)
         words: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address is None:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray of our own reports to nobody
             words |= {"num_cpus": self.workers, "object_store_memory": self.memory, "include_dashboard": False}
         try:
-            ray.init(self.address, **words)
+            ray.init(self.address or "local", **words)
         except Exception as error:
             where = f"the Ray cluster at {self.address}" if self.address else "a local Ray"
             raise RunError(f"{where} does not answer: {error}") from None
@@ -77,6 +82,17 @@ def _import() -> Any:
     except ImportError:
         raise MissingExtra("ray", "ray", "--on ray") from None
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would wait for minutes before it says so."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return  # "auto", which Ray resolves
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except OSError as error:
+        raise RunError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def _result(ray: Any, reference: Any) -> Outcome:

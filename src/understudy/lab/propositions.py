@@ -134,7 +134,7 @@ def advantages(side: SideBySide) -> tuple[np.ndarray, ...]:
 
 def run(bench: Bench) -> Findings:
     """Everything but the variances is exact."""
-    count = min(max(bench.scale.mdps, 4), MOST_MDPS)
+    count = min(max(bench.scale.mdps, 10), MOST_MDPS)
     iterations = min(max(bench.scale.iterations // 15, 200), 2000)
     worlds = families(count, bench.scale.seed)
     copied = copying(bench, worlds, iterations)

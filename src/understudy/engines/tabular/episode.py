@@ -12,9 +12,8 @@ from understudy.engines.tabular.draws import advanced, chosen, lower, scrambled,
 from understudy.engines.tabular.pack import ENDED
 from understudy.engines.tabular.student import refresh, track
 from understudy.engines.tabular.texts import (
-    OF_ACTION,
     STUDENT_VALUE,
-    TASK_REWARD,
+    add_along,
     add_gradient,
     of_state,
     score,
@@ -22,7 +21,6 @@ from understudy.engines.tabular.texts import (
 from understudy.math.compiled import kernel
 
 _BUFFER = 1024
-_TEACHER_LOG_PROB, _STUDENT_LOG_PROB, _ = OF_ACTION
 
 
 class Steps(NamedTuple):
@@ -121,26 +119,11 @@ def earn(world, row, student, steps, i, credit, length, beyond):
             weight *= row.gamma
             if beyond != ENDED:
                 steps.earned[length - 1] += weight * expected(world, student, atom, beyond)
-        add_atom(world, student, steps, atom, weight, ahead, length)
-
-
-@kernel
-def add_atom(world, student, steps, atom, weight, ahead, length):
-    """``weight`` times the atom at step t + ``ahead``, for every t that has such a step."""
-    earned, state, action = steps.earned, steps.state, steps.action
-    if atom == TASK_REWARD:
-        for t in range(ahead, length):
-            earned[t - ahead] += weight * world.reward[state[t], action[t]]
-    elif atom == _TEACHER_LOG_PROB:
-        for t in range(ahead, length):
-            earned[t - ahead] += weight * world.log_teacher[state[t], action[t]]
-    elif atom == _STUDENT_LOG_PROB:
-        for t in range(ahead, length):
-            earned[t - ahead] += weight * student.log_p[world.seen[state[t]], action[t]]
-    else:
-        values = student.state_value[atom]
-        for t in range(ahead, length):
-            earned[t - ahead] += weight * values[state[t]]
+        values, logs, seen = student.state_value[atom], student.log_p, world.seen
+        add_along(
+            steps.earned, weight, atom, ahead, steps.state, steps.action, length,
+            world.reward, world.log_teacher, logs, seen, values,
+        )  # fmt: skip
 
 
 @kernel

@@ -21,8 +21,6 @@ TEACHER_LOG_PROB, STUDENT_LOG_PROB = NUMBER["teacher-log-prob"], NUMBER["student
 STUDENT_ENTROPY, TASK_REWARD = NUMBER["student-entropy"], NUMBER["task-reward"]
 TEACHER_VALUE, STUDENT_VALUE = NUMBER["teacher-value"], NUMBER["student-value"]
 GATED_CROSS_ENTROPY = NUMBER["gated-cross-entropy"]
-OF_ACTION = (TEACHER_LOG_PROB, STUDENT_LOG_PROB, TASK_REWARD)
-READS_LOG_STUDENT = (REVERSE_KL, STUDENT_ENTROPY)  # gradients that do
 
 
 @partial(kernel, inline=True)
@@ -71,13 +69,23 @@ def of_state(atom, p, log_p, q, log_q, teacher_value, student_value):
 
 
 @kernel
-def of_action(atom, log_p, log_q, reward):
-    """The value of an atom of the action taken, given its two log-probabilities and its reward."""
-    if atom == TEACHER_LOG_PROB:
-        return log_q
-    if atom == STUDENT_LOG_PROB:
-        return log_p
-    return reward
+def add_along(earned, weight, atom, ahead, state, action, length, reward, log_q, log_p, seen, values):
+    """Add to ``earned [T]`` ``weight`` times the atom at step t + ``ahead``, for every t that has such a step.
+
+    Atoms of the action are read from ``reward``, ``log_q [S, A]`` and ``log_p [O, A]``, others from ``values [S]``.
+    """
+    if atom == TASK_REWARD:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * reward[state[t], action[t]]
+    elif atom == TEACHER_LOG_PROB:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * log_q[state[t], action[t]]
+    elif atom == STUDENT_LOG_PROB:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * log_p[seen[state[t]], action[t]]
+    else:
+        for t in range(ahead, length):
+            earned[t - ahead] += weight * values[state[t]]
 
 
 @partial(kernel, inline=True)

@@ -1,0 +1,54 @@
+"""Numbers, intervals and verdicts as a reader sees them."""
+
+from __future__ import annotations
+
+import math
+
+from understudy.lab.findings import Claim, Effect
+
+MARKS = {"reproduced": "✔", "partly": "◐", "not reproduced": "✘"}
+HELD = {True: "yes", False: "no", None: ""}
+
+
+def number(value: float | str) -> str:
+    """Three digits, thousands with commas, and no exponent where a person would not write one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int):
+        return f"{value:,}" if not isinstance(value, bool) else HELD[value]
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "never" if value > 0 else "-∞"
+    if 1000 <= abs(value) < 1e7:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def interval(effect: Effect) -> str:
+    """``3.1 [2.9, 3.4] times``."""
+    unit = f" {effect.unit}" if effect.unit else ""
+    return f"{number(effect.value)} [{number(effect.low)}, {number(effect.high)}]{unit}"
+
+
+def verdict(claim: Claim) -> str:
+    """The outcome with a mark that needs no colour."""
+    return f"{MARKS[claim.outcome]} {claim.outcome}"
+
+
+def leading(claim: Claim) -> Effect | None:
+    """The effect that a table shows: the first that decides; where the claim fails, the first that fails."""
+    held = [effect for effect in claim.effects if effect.holds is not None]
+    failed = [effect for effect in held if not effect.holds]
+    if failed and claim.outcome == "not reproduced":
+        return failed[0]
+    return next(iter(held or claim.effects), None)
+
+
+def summarised(claim: Claim) -> str:
+    """The leading effect in one line, and how many of the statements hold."""
+    effect = leading(claim)
+    if effect is None:
+        return ""
+    held = [one.holds for one in claim.effects if one.holds is not None]
+    wanted = f" (claimed: {effect.wanted})" if effect.wanted else ""
+    count = f"; {sum(map(bool, held))} of {len(held)} statements hold" if len(held) > 1 else ""
+    return f"{effect.name}: {interval(effect)}{wanted}{count}"
