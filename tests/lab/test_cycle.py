@@ -92,7 +92,8 @@ def test_arrows_point_where_the_update_goes_and_have_one_length():
 
 
 def test_the_experiment_reproduces_the_cycle_and_would_say_if_it_did_not(monkeypatch):
-    monkeypatch.setattr("understudy.lab.cycle.RUNS", 4)
+    for name, value in {"RUNS": 4, "DURATION": 180.0, "MOMENTS": 61, "SAMPLED_DURATION": 180.0}.items():
+        monkeypatch.setattr(f"understudy.lab.cycle.{name}", value)
     monkeypatch.setattr("understudy.lab.cycle.STARTS", ((0.55, 0.5), (0.7, 0.5)))
     findings = CYCLE.run(bench(mdps=2, iterations=1000))
     assert {claim.number: claim.outcome for claim in findings.claims} == dict.fromkeys(

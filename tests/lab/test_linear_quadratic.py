@@ -103,10 +103,10 @@ def test_the_update_of_a_scalar_copy_is_what_one_gets_by_hand():
 def test_sampled_episodes_agree_with_the_closed_form(name):
     problem, teacher, theta = setting(1)
     problem = replace(problem, gamma=0.9)
-    mean, error = sampled_update(METHODS[name], problem, teacher, theta, episodes=12_000, seed=2)
+    mean, error = sampled_update(METHODS[name], problem, teacher, theta, episodes=8_000, seed=2)
     exact = field(METHODS[name], problem, teacher, discounted=False)(theta)[0].numpy()
     assert (np.abs(mean - exact) < 5 * error).all()
-    assert error.max() < 0.4 * np.abs(exact).max()
+    assert error.max() < 0.5 * np.abs(exact).max()
 
 
 def test_sampled_states_have_the_moments_that_the_closed_form_says():
@@ -187,7 +187,7 @@ def test_the_value_at_the_start_is_the_return():
 
 
 def test_the_experiment_answers_its_questions_at_the_smallest_scale(monkeypatch):
-    monkeypatch.setattr("understudy.lab.linear_quadratic.FEWEST_ITERATIONS", 50)
+    monkeypatch.setattr("understudy.lab.linear_quadratic.FEWEST_ITERATIONS", 20)
     findings = LINEAR_QUADRATIC.run(bench(mdps=10, iterations=750))
     assert [claim.number for claim in findings.claims] == ["L1", "L2", "L3", "L4"]
     assert findings.claims[0].outcome == "reproduced"

@@ -13,7 +13,7 @@ from sampled import FORMS
 
 from understudy.engines import exact
 from understudy.engines.tabular.setting import Setting
-from understudy.engines.tabular.train import sampled_update
+from understudy.engines.tabular.train import SampledUpdate, sampled_update
 from understudy.mdp.families import random_mdp
 from understudy.mdp.model import MDP
 from understudy.mdp.teachers import Teacher
@@ -35,10 +35,11 @@ def enumerated(world: World, row: Row, theta: np.ndarray, discounted: bool, limi
     return np.einsum("k,ksa->sa", chances(world, row.control), each)
 
 
-def agree(found, exact: np.ndarray, within: float = 0.04) -> None:
-    """Every component within five of its own standard errors, and the whole within a few per cent."""
-    assert (np.abs(found.mean - exact) <= 5 * found.error + 1e-6).all()
-    assert np.linalg.norm(found.mean - exact) < within * np.linalg.norm(exact) + 1e-6
+def agree(found: SampledUpdate, expected: np.ndarray, error: float = 0.1) -> None:
+    """Every component within five of its own standard errors, the whole within twice theirs, and these are small."""
+    assert (np.abs(found.mean - expected) <= 5 * found.error + 1e-9).all()
+    assert np.linalg.norm(found.mean - expected) <= 2 * np.linalg.norm(found.error) + 1e-9
+    assert np.linalg.norm(found.error) < error * np.linalg.norm(expected) + 1e-9
 
 
 EVERY_ROW = pytest.mark.parametrize("key", ROWS, ids=" ".join)
@@ -79,14 +80,16 @@ def cyclic(actions: int = 3, observed: np.ndarray | None = None) -> tuple[MDP, T
     return mdp, Teacher(policy, np.zeros(5)), 0.7 * generator.standard_normal((mdp.observations, actions))
 
 
-def against_exact(method: Method, mdp: MDP, teacher: Teacher, theta: np.ndarray, **changes) -> None:
+def against_exact(
+    method: Method, mdp: MDP, teacher: Teacher, theta: np.ndarray, episodes: int = EPISODES, **changes
+) -> None:
     gamma, discounted = changes.get("gamma", 1.0), changes.get("discounted_visits", False)
-    values = np.array(exact.values(mdp, softmax(theta)[mdp.observed], gamma))
-    teacher = Teacher(teacher.policy, np.array(exact.values(mdp, teacher.policy, gamma)))
+    values = exact.values(mdp, softmax(theta)[mdp.observed], gamma).numpy()
+    teacher = Teacher(teacher.policy, exact.values(mdp, teacher.policy, gamma).numpy())
     setting = Setting(method, **{"value_rate": 0.0, **changes})
-    found = sampled_update(mdp, teacher, setting, theta, EPISODES, SEED, values)
+    found = sampled_update(mdp, teacher, setting, theta, episodes, SEED, values)
     options = {"gamma": gamma, "discounted_visits": discounted}
-    agree(found, np.array(exact.update(method, mdp, teacher.policy, theta, **options)))
+    agree(found, exact.update(method, mdp, teacher.policy, theta, **options).numpy())
 
 
 @EVERY_ROW
@@ -106,7 +109,7 @@ def test_a_student_that_cannot_tell_states_apart_adds_up_their_updates(key):
 @pytest.mark.parametrize("name", ["entropy-regularised", "exp-entropy-regularised"])
 def test_any_number_of_actions_is_drawn_in_its_proportions(name, actions):
     """Four have code of their own, many are found by bisection."""
-    against_exact(METHODS[name], *cyclic(actions))
+    against_exact(METHODS[name], *cyclic(actions), episodes=2_000_000, gamma=0.5)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -141,12 +144,12 @@ def test_student_values_are_learned_while_training(lam):
     """v-gated's gate reads them: with the teacher's values all far below, none is open once they are learned."""
     mdp, teacher, theta = cyclic()
     loss_only = Method("gate", CONTROLS["student"], loss=(Part(1, "gated-cross-entropy"),))
-    values = np.array(exact.values(mdp, softmax(theta), 0.9))
+    values = exact.values(mdp, softmax(theta), 0.9).numpy()
     for shift, is_open in ((-0.2, False), (0.2, True)):
         gate = Teacher(teacher.policy, values + shift)
         setting = Setting(loss_only, gamma=0.9, lam=lam, value_rate=0.003)
         found = sampled_update(mdp, gate, setting, theta, EPISODES, SEED, np.zeros(5))
-        expected = np.array(exact.update(METHODS["on-policy-distill"], mdp, teacher.policy, theta))
+        expected = exact.update(METHODS["on-policy-distill"], mdp, teacher.policy, theta).numpy()
         ratio = np.linalg.norm(found.mean) / np.linalg.norm(expected)
         assert (ratio > 0.95) if is_open else (ratio < 0.2)
 

@@ -132,6 +132,10 @@ SUMMARY = (
 )
 NOTES = (
     (
+        "v-gated is symmetric in the MDPs in which its gate is shut everywhere, because the student's values are above "
+        "the teacher's in every state: it is then task-reward. Where a gate is open it is not."
+    ),
+    (
         "Teachers and students are random softmax tables. The teacher's values are exact for its own policy, and V_S "
         "is the student's exact value, which moves with the student."
     ),

@@ -132,7 +132,7 @@ def descend(
     adam = torch.optim.Adam([theta], lr=RATE)
     update = field(row, problem, teacher)
     best = riccati(problem)
-    at, measured = sorted({round(x) for x in np.linspace(0, iterations, points)}), []
+    at, measured = sorted({round(x) - 1 for x in np.geomspace(1, iterations + 1, points)}), []
     for iteration in range(iterations + 1):
         if iteration in at:
             measured.append(_measured(problem, teacher, unflat(theta.detach(), actions), best))
@@ -362,19 +362,20 @@ def column_table(table: dict[tuple[str, str], np.ndarray]) -> Table:
 
 def _band(label: str, at: list[int], numbers: np.ndarray) -> Series:
     low, middle, high = np.quantile(numbers, (0.25, 0.5, 0.75), axis=1)
-    return Series(label, at, short(middle), short(low), short(high))
+    return Series(label, [1 + x for x in at], short(middle), short(low), short(high))
 
 
 def end_panels(found: Ends) -> tuple[Panel, ...]:
     panels = []
     for kind in TEACHERS:
         series = [_band(name, at, m["score"]) for (k, name), (at, m) in found.items() if k == kind]
-        title = f"{kind} teacher: score (median, quartiles)"
-        panels.append(Panel(title, "iterations", "0: nothing, 1: optimal", tuple(series), row=1))
+        title = f"{kind} teacher: score"
+        panels.append(Panel(title, "iterations + 1", "score (median, quartiles)", tuple(series), row=1, x_log=True))
     for kind in TEACHERS:
         kept = [(name, at, np.maximum(m["kl"], 1e-8)) for (k, name), (at, m) in found.items() if k == kind]
         series = [_band(name, at, numbers) for name, at, numbers in kept]
-        panels.append(Panel(f"{kind} teacher: KL", "iterations", "KL(teacher‖student)", tuple(series), 2, y_log=True))
+        labels = f"{kind} teacher: KL", "iterations + 1", "KL(teacher‖student), quartiles"
+        panels.append(Panel(*labels, tuple(series), row=2, x_log=True, y_log=True))
     return tuple(panels)
 
 

@@ -25,6 +25,7 @@ GRID, GRID_END, GRID_ODDS = 6, 0.05, GridOdds(plus_ten=0.05, plus_five=0.03, min
 MOST_MDPS = 60
 RATE = 1.0
 SHORTFALL = 0.01
+LOWEST_SHOWN = -2.0
 
 Families = dict[str, SideBySide]
 
@@ -274,7 +275,7 @@ def proposition_4(paid: dict[str, tuple[np.ndarray, ...]]) -> Claim:
         "With an optimal teacher the reward r + V_T(s') - V_T(s) is 0 in expectation for an optimal action and "
         "negative for any other.",
         "So it is, in every state of every MDP: what is paid is the advantage A*(s, a). It is compared with 0, not "
-        "with the reward r itself: a wrong action is often paid more than r, as the last line counts.",
+        "with the reward r itself: some wrong actions are paid more than r, as the last line counts.",
         effects,
     )
 
@@ -286,11 +287,17 @@ def copy_panels(copied: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Panel
         low, middle, high = np.quantile(shown[..., 0], (0.025, 0.5, 0.975), axis=1)
         series = (
             Series(
-                "a step of the teacher's (median, 95 % of MDPs)", at.tolist(), short(middle), short(low), short(high)
+                "a step of the teacher's (median, 95 % of MDPs)",
+                (at + 1).tolist(),
+                short(middle),
+                short(low),
+                short(high),
             ),
-            Series("worst visited state, worst MDP", at.tolist(), short(shown[..., 1].max(-1)), dashed=True),
+            Series("worst visited state, worst MDP", (at + 1).tolist(), short(shown[..., 1].max(-1)), dashed=True),
         )
-        panels.append(Panel(f"Prop. 1: {name}", "iterations", "KL(teacher‖student)", series, y_log=True))
+        panels.append(
+            Panel(f"Prop. 1: {name}", "iterations + 1", "KL(teacher‖student)", series, x_log=True, y_log=True)
+        )
     return tuple(panels)
 
 
@@ -301,10 +308,18 @@ def gain_panels(found: Ends) -> tuple[Panel, ...]:
             series = []
             for kind in TEACHERS:
                 at, numbers = found[name, kind, row]
-                low, middle, high = np.quantile(numbers, (0.025, 0.5, 0.975), axis=1)
-                series.append(Series(f"{kind} teacher", (at + 1).tolist(), short(middle), short(low), short(high)))
+                low, middle, high = np.quantile(np.maximum(numbers, LOWEST_SHOWN), (0.025, 0.5, 0.975), axis=1)
+                series.append(
+                    Series(
+                        f"{kind} teacher (median, 95 % of MDPs)",
+                        (at + 1).tolist(),
+                        short(middle),
+                        short(low),
+                        short(high),
+                    )
+                )
             series.append(Series("the teacher", [1, int(at[-1]) + 1], [0.0, 0.0], dashed=True))
-            label = "gain over the teacher (best: 1)"
+            label = f"gain over the teacher (best: 1; cut at {LOWEST_SHOWN:g})"
             index = 1 if row == "v-gated" else 2
             panels.append(Panel(f"{title}, {name}", "iterations + 1", label, tuple(series), index, x_log=True))
     return tuple(panels)

@@ -44,7 +44,11 @@ class Shown:
 
     @property
     def data(self) -> str:
-        return "data:image/svg+xml;base64," + base64.b64encode(self.image.svg).decode() if self.image else ""
+        """The image as an address that needs no file."""
+        if self.image is None:
+            return ""
+        kind, content = ("svg+xml", self.image.svg) if self.image.svg else ("png", self.image.png)
+        return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True)

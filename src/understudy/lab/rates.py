@@ -1,0 +1,129 @@
+"""Learning rates of the sampled experiments, all chosen by one rule; ``python -m understudy.lab.rates`` chooses anew.
+
+The paper names none. The rule: of ``GRID``, the rate with the greatest mean return over the whole of a short training
+(the area under the learning curve), on worlds that no experiment uses, with the teacher without noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from understudy.engines.tabular.setting import Setting
+from understudy.errors import ConfigurationError
+from understudy.lab.curve import Curve, Ground, Tutor
+from understudy.lab.experiment import Measured, Scale
+from understudy.lab.verdict import area
+from understudy.methods import METHODS
+from understudy.methods.method import Method
+
+GAMMA = 0.99
+GRID = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+SEED = 20_190_206
+ESTIMATORS = {
+    "monte-carlo": Setting(METHODS["task-reward"], gamma=GAMMA),
+    "critic": Setting(METHODS["task-reward"], gamma=GAMMA, baseline=True, lam=1.0),
+    "one-step": Setting(METHODS["task-reward"], gamma=GAMMA, baseline=True, lam=0.0),
+}
+"""How an action's return is estimated: summed to the end; minus a learned critic; one step, then the critic."""
+
+IMPERFECT = (
+    "task-reward",
+    "on-policy-distill",
+    "on-policy-distill+r",
+    "v-gated",
+    "entropy-regularised",
+    "kl-regularised",
+    "student-critic",
+    "teacher-critic",
+    "teacher-v-reward",
+)
+RULES = ("on-policy-distill", "entropy-regularised", "exp-entropy-regularised", "task-reward")
+SIZES = {4: (40, 10_000), 40: (20, 10_000), 400: (6, 6_000), 4000: (2, 3_000)}
+"""By the number of actions: worlds and iterations that the choice is made on."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What has a rate of its own."""
+
+    method: str
+    actions: int = 4
+    estimator: str = "monte-carlo"
+
+
+# fmt: off
+RATES: dict[Key, float] = {
+}
+# fmt: on
+
+
+def rate(method: str, actions: int = 4, estimator: str = "monte-carlo") -> float:
+    """The chosen rate. A row without a reward has one for all estimators."""
+    key = key_of(method, actions, estimator)
+    if key not in RATES:
+        raise ConfigurationError(f"no learning rate was chosen for {key}; add it to keys() in lab/rates.py and run it")
+    return RATES[key]
+
+
+def key_of(method: str, actions: int, estimator: str) -> Key:
+    return Key(method, actions, estimator if METHODS[method].reward else "monte-carlo")
+
+
+def setting(method: Method, estimator: str, learning_rate: float, gamma: float = GAMMA) -> Setting:
+    """A student that learns so."""
+    return replace(ESTIMATORS[estimator], method=method, learning_rate=learning_rate, gamma=gamma)
+
+
+def tutor(actions: int = 4, temperature: float = 0.1, noise: float = 0.0) -> Tutor:
+    """The paper's teacher. A floor gives every action some probability: some rows read the logarithm of all of them."""
+    return Tutor(temperature=temperature, noise=noise, floor=4e-4 / actions, values_of="noiseless")
+
+
+def keys() -> list[Key]:
+    """Everything that needs a rate."""
+    found = [key_of(method, 4, estimator) for estimator in ESTIMATORS for method in IMPERFECT]
+    found += [key_of(method, actions, "monte-carlo") for actions in SIZES for method in RULES]
+    return list(dict.fromkeys(found))
+
+
+def choose(key: Key, folder: Path, smaller: int = 1) -> tuple[float, dict[float, float]]:
+    """The best rate, and each rate's area; ``smaller``: worlds and iterations divided by it."""
+    from understudy.lab.sweep import Sweep
+
+    mdps, iterations = (max(2, size // smaller) for size in SIZES[key.actions])
+    curves = [
+        Curve(
+            f"{one:g}",
+            setting(METHODS[key.method], key.estimator, one),
+            Ground(actions=key.actions),
+            tutor(key.actions),
+        )
+        for one in GRID
+    ]
+    found = Sweep(Scale(mdps, iterations, SEED, 41), folder).train(curves)
+    return best(found)
+
+
+def best(found: dict[str, Measured]) -> tuple[float, dict[float, float]]:
+    """The rate with the greatest area, averaged over worlds; a rate with which numbers were lost is never it."""
+    areas = {float(name): float(area(one.metrics["return"], one.iterations).mean()) for name, one in found.items()}
+    return max(areas, key=lambda one: areas[one] if np.isfinite(areas[one]) else -np.inf), areas
+
+
+def main() -> Iterator[str]:
+    """The table's lines, as they stand in this file."""
+    with TemporaryDirectory() as folder:
+        for key in keys():
+            chosen, areas = choose(key, Path(folder))
+            told = " ".join(f"{one:g}: {value:.2f}" for one, value in areas.items())
+            yield f"    {key!r}: {chosen:g},  # {told}"
+
+
+if __name__ == "__main__":
+    for line in main():
+        print(line, flush=True)
