@@ -10,11 +10,11 @@ EXAMPLES := $(sort $(wildcard examples/*.py))
 # One thread each: the networks are small, and the tests run side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test format lint types contract pages examples tests faults bench docs constraints clean distclean
+.PHONY: help demo test format lint types contract pages examples tests faults bench bench-lab docs constraints clean distclean
 .NOTPARALLEL:
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | while IFS=: read -r name text; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | while IFS=: read -r name text; do \
 		printf '  make %-12s%s\n' "$$name" "$$text"; done
 
 # Set-up: a virtual environment, then the package with what a target needs. Stamps say that it is done.
@@ -76,6 +76,9 @@ faults: .venv/test.stamp  ## Plant faults and see that the tests notice each of 
 
 bench: .venv/test.stamp .bench-venv/stamp  ## Measure speed against other tools and a plain loop (long)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-lab: .venv/test.stamp  ## Measure the tabular engine: nanoseconds per environment step and core
+	$(BIN)/python benchmarks/lab_speed.py $(ARGS)
 
 docs: .venv/test.stamp  ## Write docs/methods from the catalogue
 	$(BIN)/python scripts/method_pages.py

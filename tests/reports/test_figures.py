@@ -53,7 +53,9 @@ def test_labels_are_read_as_rows_only_where_they_begin_with_one() -> None:
     assert row_of("teacher-v-reward-printed") == "teacher-v-reward-printed"
     assert row_of("on-policy-distill+r, table") == "on-policy-distill"
     assert row_of("Baseline") == "task-reward"
-    assert row_of("teacher's return") == ""
+    assert row_of("mixture 0.5") == row_of("mixture(0.5)") == row_of("mixture") == "exp-entropy-regularised"
+    assert row_of("teacher, 15 % noise") == "teacher-distill"
+    assert row_of("teacher's return") == row_of("teacher returns") == ""
     assert row_of("my n-distill") == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from understudy.lab.experiment import Bench, Experiment, Measured
 from understudy.lab.findings import Claim, Effect, Findings, Panel
 from understudy.lab.panels import end, mean_return, panel, recovered, share_of_teacher
 from understudy.lab.rates import rate, setting, tutor
-from understudy.lab.verdict import difference, iterations_to, median_interval, ratio_interval, speed_up
+from understudy.lab.verdict import Estimate, difference, iterations_to, median_interval, ratio_interval, speed_up
 from understudy.methods import CONTROLS, METHODS, mixture, with_control
 
 TEMPERATURES = (0.0, 0.01, 0.1)
@@ -62,7 +63,9 @@ def speed_claim(found: Found) -> Claim:
             if size == SLOW:
                 effects.append(per_world(student, teacher).effect(f"{where}: the same in the median world", above=1.0))
                 effects.append(
-                    ratio_interval(*recovered(student)).effect(f"{where}: student-driven recovers in the end", above=0.95)
+                    ratio_interval(*recovered(student)).effect(
+                        f"{where}: student-driven recovers in the end", above=0.95
+                    )
                 )
     return Claim(
         "5",
@@ -76,7 +79,7 @@ def speed_claim(found: Found) -> Claim:
     )
 
 
-def per_world(quick: Measured, slow: Measured):  # type: ignore[no-untyped-def]
+def per_world(quick: Measured, slow: Measured) -> Estimate:
     """The median over worlds of how many times longer ``slow`` takes; never counts as infinitely long.
 
     Left out: worlds where the teacher is not better than chance, and those where neither arrives.
@@ -142,7 +145,7 @@ def sharpness_claim(found: Found) -> Claim:
         student, teacher = (mean_return(found[who, temperature, SLOW]) for who in ("student", "teacher"))
         return student - teacher
 
-    pairs = list(zip(TEMPERATURES, TEMPERATURES[1:], strict=False))
+    pairs = list(itertools.pairwise(TEMPERATURES))
     effects = [
         difference(gap(sharp), gap(soft)).effect(
             f"lead of student-driven in mean return, temperature {sharp:g} - temperature {soft:g}", above=0.0
@@ -205,17 +208,22 @@ def run(bench: Bench) -> Findings:
 
 
 SUMMARY = (
-    "A student copies its teacher, action probabilities for action probabilities, in the states that come up. Which "
-    "states come up depends on who acts: the student itself, the teacher, pure chance, or teacher and student in turn "
-    "(mixture:0.5). Each panel shows one measure against iterations (episodes); a row of panels is one sharpness of the teacher."
+    "A student copies its teacher, action probabilities for action probabilities, in the states that come up. "
+    "Which states come up depends on who acts: the student itself, the teacher, pure chance, or teacher and "
+    "student in turn (mixture:0.5). Each panel shows one measure against iterations (episodes); a row of panels "
+    "is one sharpness of the teacher."
 )
 NOTES = (
-    "The teacher is tabular Q-learning: 30,000 steps, a tenth of them random, made a policy by a softmax at the "
-    "temperature; at 0 it takes its best action, and chooses at random where several are equal. That is so in every "
-    "state that it never visited.",
-    "The loss is the cross-entropy H(teacher‖student) for every control; without a reward there is nothing to estimate. "
-    "A step of a small learning rate moves along a fixed path, so that halving it doubles all iteration counts; "
-    "the large one is noisy where the teacher is soft, because each visit moves past the goal.",
+    (
+        "The teacher is tabular Q-learning: 30,000 steps, a tenth of them random, made a policy by a softmax at the "
+        "temperature; at 0 it takes its best action, and chooses at random where several are equal. That is so in every "
+        "state that it never visited."
+    ),
+    (
+        "The loss is the cross-entropy H(teacher‖student) for every control; without a reward there is nothing to "
+        "estimate. A step of a small learning rate moves along a fixed path, so that halving it doubles all iteration "
+        "counts; the large one is noisy where the teacher is soft, because each visit moves past the goal."
+    ),
 )
 
 CONTROL = Experiment("control", "Fig. 3", "who acts: the student, the teacher, chance, or a mixture", run)

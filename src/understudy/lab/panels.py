@@ -66,5 +66,3 @@ def recovered(one: Measured, other: Measured | None = None) -> tuple[np.ndarray,
     """Above uniform, ``[n]`` each: the end of ``one``, and the teacher's return or the end of ``other``."""
     low = one.facts["uniform-return"]
     return end(one) - low, (one.facts["teacher-return"] if other is None else end(other)) - low
-
-

@@ -58,6 +58,44 @@ class Key:
 
 # fmt: off
 RATES: dict[Key, float] = {
+    Key("task-reward", 4, "monte-carlo"): 0.03,
+    Key("on-policy-distill", 4, "monte-carlo"): 1,
+    Key("on-policy-distill+r", 4, "monte-carlo"): 0.03,
+    Key("v-gated", 4, "monte-carlo"): 0.1,
+    Key("entropy-regularised", 4, "monte-carlo"): 0.003,
+    Key("kl-regularised", 4, "monte-carlo"): 0.03,
+    Key("student-critic", 4, "monte-carlo"): 0.01,
+    Key("teacher-critic", 4, "monte-carlo"): 0.01,
+    Key("teacher-v-reward", 4, "monte-carlo"): 0.03,
+    Key("task-reward", 4, "critic"): 0.03,
+    Key("on-policy-distill+r", 4, "critic"): 0.1,
+    Key("v-gated", 4, "critic"): 0.03,
+    Key("entropy-regularised", 4, "critic"): 0.01,
+    Key("kl-regularised", 4, "critic"): 0.01,
+    Key("student-critic", 4, "critic"): 0.1,
+    Key("teacher-critic", 4, "critic"): 0.1,
+    Key("teacher-v-reward", 4, "critic"): 0.1,
+    Key("task-reward", 4, "one-step"): 0.03,
+    Key("on-policy-distill+r", 4, "one-step"): 0.3,
+    Key("v-gated", 4, "one-step"): 0.3,
+    Key("entropy-regularised", 4, "one-step"): 0.03,
+    Key("kl-regularised", 4, "one-step"): 0.3,
+    Key("student-critic", 4, "one-step"): 0.03,
+    Key("teacher-critic", 4, "one-step"): 0.1,
+    Key("teacher-v-reward", 4, "one-step"): 0.1,
+    Key("exp-entropy-regularised", 4, "monte-carlo"): 0.01,
+    Key("on-policy-distill", 40, "monte-carlo"): 3,
+    Key("entropy-regularised", 40, "monte-carlo"): 0.01,
+    Key("exp-entropy-regularised", 40, "monte-carlo"): 3,
+    Key("task-reward", 40, "monte-carlo"): 0.1,
+    Key("on-policy-distill", 400, "monte-carlo"): 3,
+    Key("entropy-regularised", 400, "monte-carlo"): 0.3,
+    Key("exp-entropy-regularised", 400, "monte-carlo"): 3,
+    Key("task-reward", 400, "monte-carlo"): 3,
+    Key("on-policy-distill", 4000, "monte-carlo"): 1,  # TODO
+    Key("entropy-regularised", 4000, "monte-carlo"): 1,  # TODO
+    Key("exp-entropy-regularised", 4000, "monte-carlo"): 1,  # TODO
+    Key("task-reward", 4000, "monte-carlo"): 1,  # TODO
 }
 # fmt: on
 

@@ -129,7 +129,6 @@ def _curves(axes: Axes, panel: Drawn, looks: dict[str, Style]) -> None:
 def _curve(axes: Axes, one: Series, look: Style, y_log: bool) -> None:
     x, mean = np.asarray(one.x, float), np.asarray(one.mean, float)
     mean = np.where(mean > 0, mean, np.nan) if y_log else mean
-    every = max(1, len(x) // 6)
     axes.plot(
         x,
         mean,
@@ -139,7 +138,7 @@ def _curve(axes: Axes, one: Series, look: Style, y_log: bool) -> None:
         marker="" if one.dashed else look.marker,
         markersize=4,
         markeredgewidth=0,
-        markevery=(every // 2, every),
+        markevery=(0.05, 0.22) if np.isfinite(mean).all() else max(1, len(x) // 6),
     )
     if len(one.low) and len(one.high):
         low, high = np.asarray(one.low, float), np.asarray(one.high, float)
@@ -198,12 +197,13 @@ def _picture(axes: Axes, panel: Drawn, _: dict[str, Style]) -> None:
             axes.add_patch(Rectangle(at, 1, 1, facecolor=_shade(text), edgecolor="#D0D0D0", linewidth=0.4, zorder=1))
             if ends:
                 axes.add_patch(Rectangle((at[0] + 0.06, at[1] + 0.06), 0.88, 0.88, fill=False, linewidth=1.1, zorder=2))
-            if _reward(text):
+            if _reward(text) and ends:  # elsewhere arrows stand, and the legend tells the colour
                 axes.text(at[0] + 0.5, at[1] + 0.5, text, ha="center", va="center", fontsize=_letters(width), zorder=4)
             if text != "#" and not ends:
                 lines += _arrows(at[0] + 0.5, at[1] + 0.5, panel.policy[y][x])
     axes.add_collection(LineCollection(lines, colors="#202020", linewidths=0.9, zorder=3))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
     axes.grid(False)
 
 

@@ -79,6 +79,6 @@ def row_of(label: str, aliases: bool = True) -> str:
     """The row that a label begins with, ``+r`` left out; empty where it names none. A reference goes by no alias."""
     text = label.strip().lower()
     name = next((name for name in _NAMES if re.match(rf"{re.escape(name)}(?![\w-])", text)), "")
-    if name in ALIASES and text not in (name, f"{name}+r") and not text.startswith((f"{name}:", f"{name},")):
-        return ""
+    if name in ALIASES and not re.fullmatch(r"(\+r)?([:,( ]? ?[\d(].*|[:,].*)?", text.removeprefix(name)):
+        return ""  # such as "teacher's return"
     return name if name in METHOD_STYLES else ALIASES.get(name, "") if aliases else ""

@@ -12,6 +12,7 @@ NEVER_PASSED = 2**32 - 1
 _STRIDE = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _33 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(33)
+_1, _2 = np.uint64(1), np.uint64(2)
 _LOW = np.uint64(0x7FFFFFFF)
 
 
@@ -45,12 +46,12 @@ def lower(bits):
 def chosen(thresholds, begin, count, draw):
     """Which of ``count`` outcomes a draw falls on, by the rising thresholds from ``begin`` on; the last needs none."""
     if count == 4:  # grids: worth having without a loop
-        low, middle, high = thresholds[begin], thresholds[begin + 1], thresholds[begin + 2]
+        low, middle, high = thresholds[begin], thresholds[begin + _1], thresholds[begin + _2]
         return np.int64(draw >= low) + np.int64(draw >= middle) + np.int64(draw >= high)
     found, left = 0, count - 1
     while left > 0:
         half = left >> 1
-        if draw >= thresholds[begin + found + half]:
+        if draw >= thresholds[begin + np.uint64(found + half)]:
             found += half + 1
             left -= half + 1
         else:

@@ -83,30 +83,34 @@ def play(world, row, student, teacher_odds, steps, i, random):
     bounds, actions = row.control[i % len(row.control)], len(world.move)
     student_acts, discount = bounds[1] == 0, row.gamma if row.discounted_visits else 1.0
     random = advanced(random)
-    s = np.int64(chosen(world.first, 0, states, upper(scrambled(random))))
+    s = np.uint64(chosen(world.first, np.uint64(0), states, upper(scrambled(random))))
     length, count, weight = 0, 0, 1.0
-    while s != ENDED and length < row.max_steps:
+    while True:
         random = advanced(random)
         bits = scrambled(random)
-        begin = seen[s] * actions
+        begin = (s if world.sees_all else np.uint64(seen[s])) * np.uint64(actions)
         if student_acts:
-            a = chosen(odds, begin, actions, upper(bits))
+            a = np.uint64(chosen(odds, begin, actions, upper(bits)))
         else:
-            a, random = act(bounds, odds, begin, teacher_odds, s * actions, actions, upper(bits), random)
-        state[length], action[length], unique[count] = s, a, s
+            acted, random = act(bounds, odds, begin, teacher_odds, s * np.uint64(actions), actions, upper(bits), random)
+            a = np.uint64(acted)
+        state[np.uint64(length)], action[np.uint64(length)], unique[np.uint64(count)] = s, a, s
         length += 1
         count += visits[s] == 0
         visits[s] += weight
         weight *= discount
-        k = (s * moves + (a if world.own_move else world.move[a])) * width
+        move = a if world.own_move else np.uint64(world.move[a])
+        k = (s * np.uint64(moves) + move) * np.uint64(width)
         draw = lower(bits)
         while draw >= move_odds[k]:
-            k += 1
-        s = np.int64(following[k])
-    return length, count, s, random
+            k += np.uint64(1)
+        ahead = following[k]
+        if ahead == ENDED or length == row.max_steps:
+            return length, count, np.int64(ahead), random
+        s = np.uint64(np.uint32(ahead))
 
 
-@kernel
+@partial(kernel, inline=True)
 def earn(world, row, student, steps, i, credit, length, beyond):
     """rhat_t of the parts with this credit, in ``steps.earned``; the next state's quantities are 0 at an end."""
     steps.earned[:length] = 0.0
@@ -161,15 +165,15 @@ def estimate(table, row, steps, length, beyond, decay, advantage):
 
 
 @kernel
-def to_go(steps, length, decay):
+def to_go(earned, advantage, length, decay):
     """Add the return-to-go of ``steps.earned`` to ``steps.advantage``."""
     total = 0.0
     for t in range(length - 1, -1, -1):
-        total = steps.earned[t] + decay * total
-        steps.advantage[t] += total
+        total = earned[t] + decay * total
+        advantage[t] += total
 
 
-@kernel
+@partial(kernel, inline=True)
 def reinforce(world, row, student, steps, i, length, beyond, target, rate):
     """The score function's part of -g times ``rate``, at the actions taken; what is left for the rows is the pull."""
     own = 0.0
@@ -184,7 +188,7 @@ def reinforce(world, row, student, steps, i, length, beyond, target, rate):
         if row.baseline:
             estimate(student.critic[credit], row, steps, length, beyond, decay, steps.advantage)
         else:
-            to_go(steps, length, decay)
+            to_go(steps.earned, steps.advantage, length, decay)
     weight = 1.0
     for t in range(length):
         s, a = steps.state[t], steps.action[t]
@@ -221,7 +225,7 @@ def learn_value(world, row, student, steps, length, beyond):
     estimate(student.state_value[STUDENT_VALUE], row, steps, length, beyond, row.gamma, steps.advantage)
 
 
-@kernel
+@partial(kernel, inline=True)
 def update(world, row, student, steps, i, length, count, beyond, target, rate):
     """Subtract ``rate`` times the episode's g (Eq. 1) from ``target [O, A]``."""
     reinforce(world, row, student, steps, i, length, beyond, target, rate)
@@ -237,7 +241,7 @@ def update(world, row, student, steps, i, length, count, beyond, target, rate):
         steps.pull[s] = 0.0
 
 
-@kernel
+@partial(kernel, inline=True)
 def follow(world, row, student, steps, count):
     """Refresh whatever depends on the rows of the first ``count`` unique states."""
     if world.sees_all and len(row.tracked) == 0:

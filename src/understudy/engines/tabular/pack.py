@@ -75,7 +75,7 @@ def world(mdp: MDP, teacher: Teacher) -> World:
         log_policy = np.log(policy)
     following, thresholds, probability = _moves(mdp)
     ahead = np.where(following == ENDED, 0, following - np.arange(mdp.states)[:, None, None])
-    return World(
+    arrays = World(
         start=np.array(mdp.start),
         first=_thresholds(mdp.start),
         following=following.reshape(-1),
@@ -94,6 +94,8 @@ def world(mdp: MDP, teacher: Teacher) -> World:
         sees_all=bool(np.array_equal(mdp.observed, np.arange(mdp.states))),
         reach=int(np.abs(ahead).max()),
     )
+    # one layout, or Numba would compile everything again for another
+    return World(*(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in arrays))
 
 
 def _moves(mdp: MDP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

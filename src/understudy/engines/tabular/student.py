@@ -30,7 +30,7 @@ class Student(NamedTuple):
     critic: np.ndarray
 
 
-@kernel
+@partial(kernel, inline=True)
 def refresh(row, student, which, count, buffer):
     """What follows from the logits of the first ``count`` observations in ``which``, as many at once as fit."""
     actions = student.logits.shape[1]
@@ -48,25 +48,24 @@ def _refresh_rows(row, student, rows, actions, buffer):
     """The softmax of each row; the exponentials are taken of all rows in one loop, which the compiler vectorises."""
     logits, p, thresholds = student.logits, student.p, student.thresholds
     for k in range(len(rows)):
-        o = rows[k]
-        highest = logits[o, 0]
+        o, at = np.uint64(rows[k]), np.uint64(k * actions)
+        highest = logits[o, np.uint64(0)]
         for a in range(1, actions):
-            highest = max(highest, logits[o, a])
+            highest = max(highest, logits[o, np.uint64(a)])
         for a in range(actions):
-            buffer[k * actions + a] = logits[o, a] - highest
+            buffer[at + np.uint64(a)] = logits[o, np.uint64(a)] - highest
     exponentials(buffer, len(rows) * actions)
     for k in range(len(rows)):
-        o = rows[k]
+        o, at = np.uint64(rows[k]), np.uint64(k * actions)
         total = 0.0
         for a in range(actions):
-            total += buffer[k * actions + a]
-        share = 1.0 / total
+            total += buffer[at + np.uint64(a)]
+        share, cumulative, begin = 1.0 / total, 0.0, o * np.uint64(actions)
         for a in range(actions):
-            p[o, a] = buffer[k * actions + a] * share
-        cumulative = 0.0
-        for a in range(actions - 1):
-            cumulative += p[o, a]
-            thresholds[o * actions + a] = np.uint32(cumulative * UNIT)
+            mine = buffer[at + np.uint64(a)] * share
+            p[o, np.uint64(a)] = mine
+            cumulative += mine
+            thresholds[begin + np.uint64(a)] = np.uint32(np.int64(cumulative * UNIT))
     if row.needs_logs:
         for k in range(len(rows)):
             set_logs(logits[rows[k]], student.log_p[rows[k]])
