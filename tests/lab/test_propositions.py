@@ -103,10 +103,11 @@ def test_effects_hold_exactly_if_their_interval_is_within_bounds():
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     assert every("x", values, above=0.5).holds is True
     assert every("x", values, above=1.5).holds is False
+    assert every("x", values).span == "least to greatest"
     found = mean_of("x", values, below=10)
     assert found.value == 3.0
     assert 1 < found.low < 3 < found.high < 5
     assert found.wanted == "below 10"
     assert mean_of("x", values).holds is None
-    assert median_of("x", values, above=0, below=6).wanted == "above 0 and below 6"
+    assert median_of("x", values, above=0, below=6).wanted == "within 0 to 6"
     assert mean_of("x", values, above=2.9).holds is False

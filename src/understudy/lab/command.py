@@ -99,6 +99,9 @@ def run(config: LabConfig, pages: Pages) -> None:
     if not config.experiment:
         print(listing())
         return
+    import torch
+
+    torch.set_num_threads(1)  # small tables: more threads only wait for one another
     with open_console(config.quiet) as console, spread_of(config) as spread:
         Lab(config, pages, console, spread).go()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from understudy.methods import CONTROLS, METHODS, mixture, with_control
 TEMPERATURES = (0.0, 0.01, 0.1)
 ACTING = {**CONTROLS, "mixture:0.5": mixture(0.5)}
 ORDER = ("student", "teacher", "uniform", "mixture:0.5")
-SLOW = 0.01
+TRAVEL = 300.0
 RECOVERED = 0.95
 WINDOW, WINDOW_MDPS = 5, 200
 VISITS = {"student": "kl-student", "teacher": "kl-teacher", "uniform": "kl-uniform"}
@@ -28,9 +28,21 @@ Found = Mapping[tuple[str, float, float], Measured]
 """By who acts, the teacher's temperature and the learning rate."""
 
 
-def step_sizes() -> tuple[float, float]:
-    """A slow one, and the one that the rule chose for on-policy distillation."""
-    return SLOW, rate("on-policy-distill")
+@dataclass(frozen=True)
+class Sizes:
+    """Learning rates: a slow one, and the one that the rule chose for on-policy distillation."""
+
+    slow: float
+    chosen: float
+
+    @classmethod
+    def of(cls, iterations: int) -> Sizes:
+        """The slow one makes the iterations as many as in the paper: student-driven needs about a tenth of them."""
+        return cls(TRAVEL / iterations, rate("on-policy-distill"))
+
+    @property
+    def both(self) -> tuple[float, float]:
+        return self.slow, self.chosen
 
 
 def curve(acting: str, temperature: float, learning_rate: float, window: int | None = None) -> Curve:
@@ -46,10 +58,10 @@ def curve(acting: str, temperature: float, learning_rate: float, window: int | N
     )
 
 
-def speed_claim(found: Found) -> Claim:
+def speed_claim(found: Found, sizes: Sizes) -> Claim:
     """Claim 5."""
     effects: list[Effect] = []
-    for size in step_sizes():
+    for size in sizes.both:
         for temperature in TEMPERATURES:
             student, teacher = (found[who, temperature, size] for who in ("student", "teacher"))
             where = f"temperature {temperature:g}, rate {size:g}"
@@ -60,7 +72,7 @@ def speed_claim(found: Found) -> Claim:
                 share_of_teacher(student, RECOVERED),
             )
             effects.append(times.effect(f"{where}: iterations of teacher-driven / student-driven", 1.5, 6.0))
-            if size == SLOW:
+            if size == sizes.slow:
                 effects.append(per_world(student, teacher).effect(f"{where}: the same in the median world", above=1.0))
                 effects.append(
                     ratio_interval(*recovered(student)).effect(
@@ -93,20 +105,20 @@ def per_world(quick: Measured, slow: Measured) -> Estimate:
     return median_interval(ratios if len(ratios) else np.array([1.0]))
 
 
-def visits_claim(found: Found) -> Claim:
+def visits_claim(found: Found, slow: float) -> Claim:
     """Claim 6: each control is first under its own visits."""
     effects = []
     for temperature in TEMPERATURES:
         for own, metric in VISITS.items():
-            mine = mean_return(found[own, temperature, SLOW], metric)
+            mine = mean_return(found[own, temperature, slow], metric)
             for other in VISITS:
                 if other != own:
-                    theirs = mean_return(found[other, temperature, SLOW], metric)
+                    theirs = mean_return(found[other, temperature, slow], metric)
                     name = f"temperature {temperature:g}, {own}'s visits: mean KL, {other}-driven / {own}-driven"
                     effects.append(ratio_interval(theirs, mine).effect(name, above=1.0))
-        left = (end(found[who, temperature, SLOW], "kl-uniform") for who in ("teacher", "student"))
+        left, right = (end(found[who, temperature, slow], "kl-uniform") for who in ("teacher", "student"))
         name = f"temperature {temperature:g}, uniform visits: last KL, teacher-driven - student-driven"
-        effects.append(difference(*left).effect(name, above=0.0))
+        effects.append(difference(left, right).effect(name, above=0.0))
     return Claim(
         "6",
         "Each control policy wins where it acts, and only there",
@@ -119,11 +131,11 @@ def visits_claim(found: Found) -> Claim:
     )
 
 
-def return_claim(found: Found) -> Claim:
+def return_claim(found: Found, slow: float) -> Claim:
     """Claim 6, returns."""
     effects = []
     for temperature in TEMPERATURES:
-        student, teacher, uniform = (mean_return(found[who, temperature, SLOW]) for who in VISITS)
+        student, teacher, uniform = (mean_return(found[who, temperature, slow]) for who in VISITS)
         where = f"temperature {temperature:g}: mean return"
         effects.append(difference(student, teacher).effect(f"{where}, student-driven - teacher-driven", above=0.0))
         effects.append(difference(student, uniform).effect(f"{where}, student-driven - uniform", above=0.0))
@@ -138,11 +150,11 @@ def return_claim(found: Found) -> Claim:
     )
 
 
-def sharpness_claim(found: Found) -> Claim:
+def sharpness_claim(found: Found, slow: float) -> Claim:
     """Claim 6, temperatures."""
 
     def gap(temperature: float) -> np.ndarray:
-        student, teacher = (mean_return(found[who, temperature, SLOW]) for who in ("student", "teacher"))
+        student, teacher = (mean_return(found[who, temperature, slow]) for who in ("student", "teacher"))
         return student - teacher
 
     pairs = list(itertools.pairwise(TEMPERATURES))
@@ -176,11 +188,11 @@ def window_claim(found: Mapping[str, Measured]) -> Claim:
     )
 
 
-def panels(found: Found) -> tuple[Panel, ...]:
+def panels(found: Found, sizes: Sizes) -> tuple[Panel, ...]:
     drawn = []
     metrics = ("kl-student", "kl-teacher", "kl-uniform", "return")
-    for step, size in enumerate(step_sizes()):
-        figure = f"Learning rate {size:g}" + (" (slow)" if size == SLOW else " (chosen by the rule)")
+    for step, size in enumerate(sizes.both):
+        figure = f"Learning rate {size:g}" + (" (slow)" if size == sizes.slow else " (chosen by the rule)")
         for row, temperature in enumerate(TEMPERATURES):
             shown = {who: found[who, temperature, size] for who in ORDER}
             drawn += [panel(f"temperature {temperature:g}", shown, one, 3 * step + row, figure) for one in metrics]
@@ -189,20 +201,27 @@ def panels(found: Found) -> tuple[Panel, ...]:
 
 def run(bench: Bench) -> Findings:
     """Every control at every temperature and both rates; windows at one."""
-    keys = [(who, one, size) for size in step_sizes() for one in TEMPERATURES for who in ORDER]
-    windowed = {who: curve(who, 0.1, SLOW, WINDOW) for who in ORDER}
+    sizes = Sizes.of(bench.scale.iterations)
+    keys = [(who, one, size) for size in sizes.both for one in TEMPERATURES for who in ORDER]
+    windowed = {who: curve(who, 0.1, sizes.slow, WINDOW) for who in ORDER}
     trained = bench.train([*(curve(*key) for key in keys), *windowed.values()])
     found = {key: trained[curve(*key).name] for key in keys}
     seen = {who: trained[one.name] for who, one in windowed.items()}
-    claims = (speed_claim(found), visits_claim(found), return_claim(found), sharpness_claim(found), window_claim(seen))
+    claims = (
+        speed_claim(found, sizes),
+        visits_claim(found, sizes.slow),
+        return_claim(found, sizes.slow),
+        sharpness_claim(found, sizes.slow),
+        window_claim(seen),
+    )
     figure = f"A student that sees {WINDOW} x {WINDOW} cells ({WINDOW_MDPS} worlds at most, slow rate)"
     return Findings(
         "control",
         "Who acts while the student learns",
         SUMMARY,
         claims,
-        (*panels(found), panel("temperature 0.1", seen, row=6, figure=figure)),
-        {"learning rates": list(step_sizes()), "gamma": 0.99, "teacher": repr(tutor()), "world": repr(Ground())},
+        (*panels(found, sizes), panel("temperature 0.1", seen, row=6, figure=figure)),
+        {"learning rates": list(sizes.both), "gamma": 0.99, "teacher": repr(tutor()), "world": repr(Ground())},
         NOTES,
     )
 
@@ -216,8 +235,8 @@ SUMMARY = (
 NOTES = (
     (
         "The teacher is tabular Q-learning: 30,000 steps, a tenth of them random, made a policy by a softmax at the "
-        "temperature; at 0 it takes its best action, and chooses at random where several are equal. That is so in every "
-        "state that it never visited."
+        "temperature; at 0 it takes its best action, and chooses at random where several are equal. That is so in "
+        "every state that it never visited."
     ),
     (
         "The loss is the cross-entropy H(teacher‖student) for every control; without a reward there is nothing to "

@@ -1,4 +1,4 @@
-"""What a divergence copies: H(student‖teacher) the teacher's best action, H(teacher‖student) all of its probabilities."""
+"""What a divergence copies: H(student‖teacher) the teacher's best action, H(teacher‖student) all its probabilities."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from understudy.lab.findings import Claim, Table
 from understudy.lab.rates import GAMMA, setting
 from understudy.lab.side_by_side import softmax
 from understudy.lab.verdict import difference, mean_interval
+from understudy.mdp.model import MDP
 from understudy.mdp.solve import Chain
 from understudy.methods import METHODS, Part, with_divergence
 from understudy.methods.method import Method
@@ -28,6 +29,7 @@ LOSSES = {
 }
 TUTOR = Tutor(temperature=1.0, floor=1e-4)
 RATE, MOST_MDPS, GROUP = 0.1, 100, 10
+TIE = 1e-6
 MEASURES = ("entropy", "probability of the teacher's best action")
 
 Copies = dict[str, np.ndarray]
@@ -36,7 +38,8 @@ Copies = dict[str, np.ndarray]
 
 def copies(bench: Bench) -> Copies:
     """Students trained with each loss alone, and what their policies are like where they go."""
-    scale, found = bench.scale, {name: [] for name in ("teacher", *LOSSES)}  # type: ignore[var-annotated]
+    scale = bench.scale
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ("teacher", *LOSSES)}
     firsts = range(0, min(scale.mdps, MOST_MDPS), GROUP)
     for first, _ in zip(firsts, bench.track(firsts, "what is copied"), strict=True):
         indices = range(first, min(first + GROUP, scale.mdps, MOST_MDPS))
@@ -52,12 +55,12 @@ def copies(bench: Bench) -> Copies:
     return {name: np.array(numbers) for name, numbers in found.items()}
 
 
-def _measures(mdp, teacher: np.ndarray, policy: np.ndarray) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def _measures(mdp: MDP, teacher: np.ndarray, policy: np.ndarray) -> tuple[float, float]:
     visits = Chain(mdp, policy).visits()
     share = visits / visits.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(policy > 0, policy * np.log(policy), 0.0).sum(-1)
-    best = np.take_along_axis(policy, teacher.argmax(-1)[:, None], -1)[:, 0]
+    best = (policy * (teacher >= teacher.max(-1, keepdims=True) - TIE)).sum(-1)
     return float(share @ entropy), float(share @ best)
 
 
@@ -87,5 +90,7 @@ def copying_claim(found: Copies) -> Claim:
 
 
 def copying_table(found: Copies) -> Table:
-    rows = [[name, *(round(float(x), 3) for x in numbers.mean(0))] for name, numbers in found.items()]
+    rows: list[list[str | float]] = [
+        [name, *(round(float(x), 3) for x in numbers.mean(0))] for name, numbers in found.items()
+    ]
     return Table("What a finished policy is like where it goes, mean over worlds", ["loss", *MEASURES], rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from understudy.lab.curve import Curve, Ground, Tutor
 from understudy.lab.experiment import Bench, Experiment, Measured
-from understudy.lab.findings import Claim, Findings
+from understudy.lab.findings import Claim, Effect, Findings
 from understudy.lab.panels import end, panel
 from understudy.lab.rates import GAMMA, setting
 from understudy.lab.verdict import mean_interval, speed_up
@@ -43,13 +43,15 @@ def curve(kind: str, gamma: float, method: str, iterations: int) -> Curve:
     return Curve(f"{kind} teacher, gamma {gamma:g}: {method}", one, GROUND, TUTORS[kind], mdps=RUNS)
 
 
-def quicker(found: Found, kind: str, slow: str, quick: str, above: float):  # type: ignore[no-untyped-def]
+def quicker(found: Found, kind: str, slow: str, quick: str, above: float) -> Effect:
     one, other = found[kind, GAMMA, slow], found[kind, GAMMA, quick]
     times = speed_up(one.metrics["return"], other.metrics["return"], one.iterations, THERE)
     return times.effect(f"iterations to {THERE} of {slow} / of {quick}", above=above)
 
 
-def ends(found: Found, kind: str, method: str, gamma: float = GAMMA, above: float = -np.inf, below: float = np.inf):  # type: ignore[no-untyped-def]
+def ends(
+    found: Found, kind: str, method: str, gamma: float = GAMMA, above: float = -np.inf, below: float = np.inf
+) -> Effect:
     name = f"{method} ends at" + (f" (gamma {gamma:g})" if gamma != GAMMA else "")
     return mean_interval(end(found[kind, gamma, method])).effect(name, above, below)
 
@@ -126,8 +128,8 @@ NOTES = (
     "There is one corridor, so the runs differ in the student's luck alone, and the intervals are over runs.",
     "One learning rate serves all rows: 4 / iterations, with which the baseline needs about a third of the run.",
     (
-        f"After every action the episode ends with probability {GROUND.end:g}, so that a student that only turns back and "
-        "forth comes to an end too."
+        f"After every action the episode ends with probability {GROUND.end:g}, so that a student that only turns back "
+        "and forth comes to an end too."
     ),
 )
 

@@ -19,7 +19,8 @@ Outcome = Literal["reproduced", "partly", "not reproduced"]
 class Effect:
     """A measured number with its 95 % interval; ``holds``: whether the interval as a whole says what was claimed.
 
-    ``wanted``: the claim in words that the interval was held against, such as ``above 0``.
+    ``wanted``: the claim in words that the interval was held against, such as ``above 0``. ``span``: what lies between
+    ``low`` and ``high``, where it is no interval of 95 %.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Effect:
     wanted: str = ""
     holds: bool | None = None
     unit: str = ""
+    span: str = ""
 
 
 @dataclass(frozen=True)

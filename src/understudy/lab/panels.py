@@ -21,7 +21,8 @@ FACTS = {"teacher": "teacher-return", "best possible": "optimal-return", "unifor
 
 
 def series(label: str, one: Measured, metric: str = "return") -> Series:
-    return Series(label, short(one.iterations), *map(short, band(one.metrics[metric])))
+    mean, low, high = band(one.metrics[metric])
+    return Series(label, short(one.iterations), short(mean), short(low), short(high))
 
 
 def level(label: str, one: Measured) -> Series:

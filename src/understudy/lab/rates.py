@@ -43,6 +43,7 @@ IMPERFECT = (
     "teacher-v-reward",
 )
 RULES = ("on-policy-distill", "entropy-regularised", "exp-entropy-regularised", "task-reward")
+RULE_ESTIMATORS = ("monte-carlo", "one-step")
 SIZES = {4: (40, 10_000), 40: (20, 10_000), 400: (6, 6_000), 4000: (2, 3_000)}
 """By the number of actions: worlds and iterations that the choice is made on."""
 
@@ -92,10 +93,20 @@ RATES: dict[Key, float] = {
     Key("entropy-regularised", 400, "monte-carlo"): 0.3,
     Key("exp-entropy-regularised", 400, "monte-carlo"): 3,
     Key("task-reward", 400, "monte-carlo"): 3,
-    Key("on-policy-distill", 4000, "monte-carlo"): 1,  # TODO
-    Key("entropy-regularised", 4000, "monte-carlo"): 1,  # TODO
-    Key("exp-entropy-regularised", 4000, "monte-carlo"): 1,  # TODO
-    Key("task-reward", 4000, "monte-carlo"): 1,  # TODO
+    Key("on-policy-distill", 4000, "monte-carlo"): 3,
+    Key("entropy-regularised", 4000, "monte-carlo"): 0.03,
+    Key("exp-entropy-regularised", 4000, "monte-carlo"): 3,
+    Key("task-reward", 4000, "monte-carlo"): 1,
+    Key("exp-entropy-regularised", 4, "one-step"): 0.1,
+    Key("entropy-regularised", 40, "one-step"): 0.1,
+    Key("exp-entropy-regularised", 40, "one-step"): 3,
+    Key("task-reward", 40, "one-step"): 1,
+    Key("entropy-regularised", 400, "one-step"): 1,
+    Key("exp-entropy-regularised", 400, "one-step"): 1,
+    Key("entropy-regularised", 4000, "one-step"): 1,  # TODO
+    Key("exp-entropy-regularised", 4000, "one-step"): 1,  # TODO
+    Key("task-reward", 400, "one-step"): 1,  # TODO
+    Key("task-reward", 4000, "one-step"): 1,  # TODO
 }
 # fmt: on
 
@@ -125,7 +136,7 @@ def tutor(actions: int = 4, temperature: float = 0.1, noise: float = 0.0) -> Tut
 def keys() -> list[Key]:
     """Everything that needs a rate."""
     found = [key_of(method, 4, estimator) for estimator in ESTIMATORS for method in IMPERFECT]
-    found += [key_of(method, actions, "monte-carlo") for actions in SIZES for method in RULES]
+    found += [key_of(method, actions, one) for one in RULE_ESTIMATORS for actions in SIZES for method in RULES]
     return list(dict.fromkeys(found))
 
 

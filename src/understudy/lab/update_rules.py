@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from understudy.lab.copying import copies, copying_claim, copying_table
 from understudy.lab.curve import Curve, Ground, Tutor
 from understudy.lab.draw import draw_mdp, draw_teacher
 from understudy.lab.experiment import Bench, Experiment, Measured, Scale
-from understudy.lab.findings import Claim, Findings, Table
+from understudy.lab.findings import Claim, Figure, Findings, Panel, Table
 from understudy.lab.panels import end, mean_return, panel, recovered
 from understudy.lab.rates import GAMMA, RULES, rate, setting, tutor
 from understudy.lab.verdict import difference, median_interval, ratio_interval
@@ -24,6 +25,9 @@ SOFT = Tutor("optimal", temperature=0.1, floor=1e-4)
 EPISODES = {4: 2000, 40: 500, 400: 100, 4000: 20}
 VARIANCE_MDPS = 10
 
+STUDENTS = {"monte-carlo": "Monte-Carlo student", "one-step": "one-step student"}
+NUMBERS = {"Monte-Carlo student": "7{}", "one-step student": "7{}'"}
+
 Found = Mapping[tuple[str, int], Measured]
 Variances = dict[tuple[str, int], np.ndarray]
 
@@ -34,10 +38,13 @@ def worlds_for(actions: int, scale: Scale) -> int:
     return min(scale.mdps, max(2, scale.mdps // share))
 
 
-def curve(method: str, actions: int, scale: Scale) -> Curve:
+def curve(method: str, actions: int, estimator: str, scale: Scale) -> Curve:
+    one = setting(METHODS[method], estimator, rate(method, actions, estimator))
+    if not METHODS[method].reward:  # nothing to estimate
+        one = replace(one, baseline=False, lam=1.0)
     return Curve(
-        f"{method}, {actions} actions",
-        setting(METHODS[method], "monte-carlo", rate(method, actions)),
+        f"{method}, {actions} actions, {estimator}",
+        one,
         Ground(actions=actions),
         tutor(actions),
         mdps=worlds_for(actions, scale),
@@ -77,15 +84,15 @@ def first_claim(number: str, found: Mapping[str, Measured], where: str, tried: s
     )
 
 
-def failing_claim(found: Found) -> Claim:
+def failing_claim(found: Found, student: str) -> Claim:
     effects = []
     for actions in MANY:
         one = found["entropy-regularised", actions]
         change = difference(end(one), one.facts["uniform-return"])
         effects.append(change.effect(f"{actions} actions: last return - return at the start", below=0.0))
     return Claim(
-        "7b",
-        "From 400 actions on entropy-regularised fails",
+        NUMBERS[student].format("b"),
+        f"From 400 actions on entropy-regularised fails, {student}",
         "Fig. 4: from 400 actions on, entropy-regularised falls below where it began.",
         "The gradient is estimated from the actions that were tried; among hundreds of them the teacher's is rarely "
         "one, and every step costs log π, so what is learned first is to end the episode.",
@@ -93,7 +100,7 @@ def failing_claim(found: Found) -> Claim:
     )
 
 
-def steady_claim(found: Found) -> Claim:
+def steady_claim(found: Found, student: str) -> Claim:
     effects = []
     for actions in ACTIONS:
         one, other = (found[name, actions] for name in ("exp-entropy-regularised", "on-policy-distill"))
@@ -101,8 +108,8 @@ def steady_claim(found: Found) -> Claim:
         name = f"{actions} actions: gain of exp-entropy-regularised / of on-policy-distill"
         effects.append(share.effect(name, above=0.9))
     return Claim(
-        "7c",
-        "Exp-entropy-regularised stays with on-policy-distill throughout",
+        NUMBERS[student].format("c"),
+        f"Exp-entropy-regularised stays with on-policy-distill throughout, {student}",
         "Fig. 4: taking the expectation over actions exactly, exp-entropy-regularised stays with on-policy-distill "
         "from 4 to 4000 actions.",
         "The gain is the last return above that of the uniform policy where all began; staying with is read as at "
@@ -112,15 +119,15 @@ def steady_claim(found: Found) -> Claim:
     )
 
 
-def baseline_claim(found: Found) -> Claim:
+def baseline_claim(found: Found, student: str) -> Claim:
     effects = []
     for actions in MANY:
         one, other = (found[name, actions] for name in ("task-reward", "on-policy-distill"))
         share = ratio_interval(*recovered(one, other))
         effects.append(share.effect(f"{actions} actions: gain of the baseline / of on-policy-distill", below=0.2))
     return Claim(
-        "7d",
-        "The baseline hardly moves from 400 actions on",
+        NUMBERS[student].format("d"),
+        f"The baseline hardly moves from 400 actions on, {student}",
         "Fig. 4: policy gradient on the task reward alone hardly moves from 400 actions on.",
         "Hardly is read as less than a fifth of what on-policy-distill gains. In our worlds action k moves in "
         "direction k mod 4: a quarter of all actions is right, so the task alone grows harder by the size of the "
@@ -130,7 +137,7 @@ def baseline_claim(found: Found) -> Claim:
 
 
 def variances(bench: Bench) -> Variances:
-    """Of one episode's update at the uniform student: ``[n]`` by row and number of actions, over its squared mean."""
+    """Of one episode's update at the uniform student: ``[n]`` by row and number of actions."""
     jobs = [
         (actions, index) for actions in ACTIONS for index in range(min(VARIANCE_MDPS, worlds_for(actions, bench.scale)))
     ]
@@ -163,7 +170,9 @@ def variance_claim(found: Variances) -> Claim:
 
 
 def variance_table(found: Variances) -> Table:
-    rows = [[method, *(float(f"{np.median(found[method, actions]):.3g}") for actions in ACTIONS)] for method in RULES]
+    rows: list[list[str | float]] = []
+    for method in RULES:
+        rows.append([method, *(float(f"{np.median(found[method, actions]):.3g}") for actions in ACTIONS)])
     return Table(
         "Variance of one episode's update at the uniform student, median over worlds",
         ["row", *(f"{actions} actions" for actions in ACTIONS)],
@@ -172,42 +181,61 @@ def variance_table(found: Variances) -> Table:
 
 
 def run(bench: Bench) -> Findings:
-    """All sizes at chosen rates; four actions at one rate; variances; what is copied."""
-    plain = {(method, actions): curve(method, actions, bench.scale) for actions in ACTIONS for method in RULES}
-    other = {method: common(method) for method in RULES}
-    best = {method: soft(method) for method in RULES}
-    trained = bench.train([*plain.values(), *other.values(), *best.values()])
+    """All sizes at chosen rates, for two kinds of student; four actions at one rate; variances; what is copied."""
+    keys = [(method, actions, one) for one in STUDENTS for actions in ACTIONS for method in RULES]
+    plain = {key: curve(*key, bench.scale) for key in keys}
+    at_one_rate, of_the_best = ({method: make(method) for method in RULES} for make in (common, soft))
+    unique = {one.name: one for one in (*plain.values(), *at_one_rate.values(), *of_the_best.values())}
+    trained = bench.train(list(unique.values()))
     found = {key: trained[one.name] for key, one in plain.items()}
-    at_four = {method: found[method, 4] for method in RULES}
-    at_one_rate = {method: trained[one.name] for method, one in other.items()}
-    of_the_best = {method: trained[one.name] for method, one in best.items()}
+    others = [{method: trained[one.name] for method, one in curves.items()} for curves in (at_one_rate, of_the_best)]
     spread, copied = variances(bench), copies(bench)
-    claims = (
-        first_claim("7", at_four, "each at its chosen rate", TRIED),
-        first_claim("7.1", at_one_rate, f"all at the rate {COMMON:g}"),
-        first_claim("7.2", of_the_best, f"all at the rate {COMMON:g}, with the best possible teacher"),
-        failing_claim(found),
-        steady_claim(found),
-        baseline_claim(found),
+    claims: list[Claim] = []
+    figures: list[Panel] = []
+    for row, (estimator, student) in enumerate(STUDENTS.items()):
+        mine = {(method, actions): one for (method, actions, which), one in found.items() if which == estimator}
+        claims += student_claims(mine, student)
+        figures += size_panels(mine, student, row)
+    claims += [
+        first_claim("7.1", others[0], f"all at the rate {COMMON:g}"),
+        first_claim("7.2", others[1], f"all at the rate {COMMON:g}, with the best possible teacher"),
         variance_claim(spread),
         copying_claim(copied),
-    )
-    sizes = [
-        panel(f"{n} actions", {m: found[m, n] for m in RULES}, figure="Each row at its chosen rate") for n in ACTIONS
     ]
-    figure = f"4 actions, one rate for all rows: {COMMON:g}"
-    four = [
-        panel("Q-learning teacher", at_one_rate, row=1, figure=figure),
-        panel("best possible teacher, temperature 0.1", of_the_best, row=1, figure=figure),
-    ]
+    tables = (variance_table(spread), copying_table(copied))
+    shown: tuple[Figure, ...] = (*figures, *four_panels(others[0], others[1]), *tables)
     return Findings(
         "update-rules",
         "Update rules from 4 to 4000 actions",
         SUMMARY,
-        claims,
-        (*sizes, *four, variance_table(spread), copying_table(copied)),
+        tuple(claims),
+        shown,
         settings(bench.scale),
         NOTES,
+    )
+
+
+def student_claims(found: Found, student: str) -> list[Claim]:
+    """Claim 7, of one kind of student."""
+    at_four = {method: found[method, 4] for method in RULES}
+    return [
+        first_claim(NUMBERS[student].format("a"), at_four, f"each at its chosen rate, {student}", TRIED),
+        failing_claim(found, student),
+        steady_claim(found, student),
+        baseline_claim(found, student),
+    ]
+
+
+def size_panels(found: Found, student: str, row: int) -> list[Panel]:
+    figure = f"{student}, each row at its chosen rate"
+    return [panel(f"{n} actions", {m: found[m, n] for m in RULES}, row=row, figure=figure) for n in ACTIONS]
+
+
+def four_panels(learned: Mapping[str, Measured], best: Mapping[str, Measured]) -> tuple[Panel, Panel]:
+    figure = f"4 actions, one rate for all rows: {COMMON:g} (Monte-Carlo student)"
+    return (
+        panel("Q-learning teacher", learned, row=2, figure=figure),
+        panel("best possible teacher, temperature 0.1", best, row=2, figure=figure),
     )
 
 
@@ -215,14 +243,20 @@ def settings(scale: Scale) -> dict[str, object]:
     return {
         "worlds by number of actions": {str(actions): worlds_for(actions, scale) for actions in ACTIONS},
         "learning rates": {
-            f"{method}, {actions} actions": rate(method, actions) for actions in ACTIONS for method in RULES
+            f"{method}, {actions} actions, {one}": rate(method, actions, one)
+            for one in STUDENTS
+            for actions in ACTIONS
+            for method in RULES
         },
         "gamma": GAMMA,
         "teacher": {str(actions): repr(tutor(actions)) for actions in ACTIONS},
     }
 
 
-TRIED = "One small rate for all rows (7.1) and a teacher without states that it never saw (7.2): both are on this page."
+TRIED = (
+    "Monte-Carlo and one-step students, one small rate for all rows (7.1), and a teacher without states that it "
+    "never saw (7.2): all are on this page."
+)
 SUMMARY = (
     "The student acts, and its teacher's probabilities are used in four ways: as a target to copy "
     "(on-policy-distill), as a reward log π(a) for the actions tried (entropy-regularised), as the same reward "
@@ -232,8 +266,8 @@ SUMMARY = (
 )
 NOTES = (
     (
-        "Action k moves in direction k mod 4: with more actions the worlds stay the same and the tables grow. Fewer worlds "
-        "are run where actions are many; the settings say how many."
+        "Action k moves in direction k mod 4: with more actions the worlds stay the same and the tables grow. Fewer "
+        "worlds are run where actions are many; the settings say how many."
     ),
     (
         "Learning rates were chosen by one rule for every row and number of actions: the greatest mean return over a "
@@ -241,8 +275,8 @@ NOTES = (
         "repeats the choice."
     ),
     (
-        "The teacher is Q-learning (30,000 steps), softmax at temperature 0.1. Rows that read log π of every action need a "
-        "teacher that excludes none: each action has at least the probability 0.0004 / |A|, for all rows alike."
+        "The teacher is Q-learning (30,000 steps), softmax at temperature 0.1. Rows that read log π of every action "
+        "need a teacher that excludes none: each action has at least the probability 0.0004 / |A|, for all rows alike."
     ),
 )
 

@@ -123,7 +123,9 @@ def run(bench: Bench) -> Findings:
 
 def quantiles(found: dict[str, np.ndarray]) -> Table:
     at = (0.05, 0.25, 0.5, 0.75, 0.95)
-    rows = [[name, *(round(float(x), 2) for x in np.quantile(values, at))] for name, values in found.items()]
+    rows: list[list[str | float]] = [
+        [name, *(round(float(x), 2) for x in np.quantile(values, at))] for name, values in found.items()
+    ]
     return Table("Returns over worlds", ["policy", *(f"{100 * share:g} % below" for share in at)], rows)
 
 

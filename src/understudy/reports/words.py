@@ -24,9 +24,10 @@ def number(value: float | str) -> str:
 
 
 def interval(effect: Effect) -> str:
-    """``3.1 [2.9, 3.4] times``."""
+    """``3.1 [2.9, 3.4] times``; brackets that are no interval of 95 % say so."""
     unit = f" {effect.unit}" if effect.unit else ""
-    return f"{number(effect.value)} [{number(effect.low)}, {number(effect.high)}]{unit}"
+    span = f", {effect.span}" if effect.span else ""
+    return f"{number(effect.value)} [{number(effect.low)}, {number(effect.high)}{span}]{unit}"
 
 
 def verdict(claim: Claim) -> str:

@@ -61,6 +61,13 @@ def test_neither_company_nor_threads_change_a_bit(name):
         assert whole.metrics[metric].tobytes() == np.concatenate([part.metrics[metric] for part in parts]).tobytes()
 
 
+def test_no_iteration_at_all_leaves_the_uniform_policy():
+    setting = Setting(METHODS["task-reward"], learning_rate=Schedule("linear", 1.0, 0.0))
+    packed = packed_of(random_pairs(1))
+    trained = train(packed, setting, 0, np.array([0]), SEEDS[:1])
+    assert trained.metrics["return"] == pytest.approx(facts(packed)["uniform-return"][:, None])
+
+
 def test_measuring_does_not_disturb_the_training():
     packed, setting = packed_of(random_pairs(2)), Setting(METHODS["n-distill"], learning_rate=0.1)
     often = train(packed, setting, 50, np.arange(51), SEEDS[:2])

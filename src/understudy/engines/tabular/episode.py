@@ -80,7 +80,7 @@ def play(world, row, student, teacher_odds, steps, i, random):
     states, moves, width = world.probability.shape
     odds, move_odds, following, seen = student.thresholds, world.thresholds, world.following, world.seen
     state, action, unique, visits = steps.state, steps.action, steps.unique, steps.visits
-    bounds, actions = row.control[i % len(row.control)], len(world.move)
+    bounds, actions = row.control[min(i, len(row.control) - 1)], len(world.move)
     student_acts, discount = bounds[1] == 0, row.gamma if row.discounted_visits else 1.0
     random = advanced(random)
     s = np.uint64(chosen(world.first, np.uint64(0), states, upper(scrambled(random))))
@@ -117,7 +117,7 @@ def earn(world, row, student, steps, i, credit, length, beyond):
     for k in range(len(row.reward)):
         if row.credit_of[k] != credit:
             continue
-        weight = row.reward_weight[k, i % row.reward_weight.shape[1]]
+        weight = row.reward_weight[k, min(i, row.reward_weight.shape[1] - 1)]
         atom, ahead = row.reward[k], np.int64(row.later[k])
         if ahead:
             weight *= row.gamma
@@ -178,7 +178,7 @@ def reinforce(world, row, student, steps, i, length, beyond, target, rate):
     """The score function's part of -g times ``rate``, at the actions taken; what is left for the rows is the pull."""
     own = 0.0
     for k in range(len(row.loss)):
-        own += score(row.loss[k]) * row.loss_weight[k, i % row.loss_weight.shape[1]]
+        own += score(row.loss[k]) * row.loss_weight[k, min(i, row.loss_weight.shape[1] - 1)]
     if len(row.reward) == 0 and own == 0:
         return
     steps.advantage[:length] = -own
@@ -211,7 +211,7 @@ def descend(world, row, student, steps, i, count, target, rate, actions):
         for a in range(actions):
             g[a] = p[a] * pull[s]
         for k in range(len(row.loss)):
-            weight = steps.visits[s] * row.loss_weight[k, i % row.loss_weight.shape[1]]
+            weight = steps.visits[s] * row.loss_weight[k, min(i, row.loss_weight.shape[1] - 1)]
             add_gradient(g, weight, row.loss[k], p, log_p, q, log_q, teacher_value[s], student_value[s], actions)
         for a in range(actions):
             target[o, a] -= rate * g[a]
@@ -267,7 +267,7 @@ def run(world, row, student, thresholds, steps, random, begin, end, counts):
     """Iterations ``begin`` to ``end`` (not included) of one student; returns the generator's state."""
     for i in range(begin, end):
         length, count, beyond, random = play(world, row, student, thresholds, steps, i, random)
-        rate = row.learning_rate[i % len(row.learning_rate)]
+        rate = row.learning_rate[min(i, len(row.learning_rate) - 1)]
         update(world, row, student, steps, i, length, count, beyond, student.logits, rate)
         follow(world, row, student, steps, count)
         counts[0] += length

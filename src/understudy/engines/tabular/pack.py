@@ -21,7 +21,9 @@ class World(NamedTuple):
 
     ``first [S]``: thresholds of the first state. ``following``, ``thresholds [S * M * K]``: where a move leads, the
     likeliest first, or ENDED. ``move [A]``. ``seen [S]``: what the student sees. ``probability [S, M, K]``: of
-    ``following``. ``reach``: the most by which a move changes the state's number.
+    ``following``; 0 where it is ENDED. ``members``: the states by what is seen, those of o from ``first_member[o]``
+    on. ``acting [S]``: not terminal. ``own_move``, ``sees_all``: whether ``move`` and ``seen`` change nothing.
+    ``reach``: the most by which a move changes the state's number.
     """
 
     start: np.ndarray
@@ -95,25 +97,22 @@ def world(mdp: MDP, teacher: Teacher) -> World:
         reach=int(np.abs(ahead).max()),
     )
     # one layout, or Numba would compile everything again for another
-    return World(*(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in arrays))
+    return World._make(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in arrays)
 
 
 def _moves(mdp: MDP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``following`` (int32), ``thresholds`` (uint32) and ``probability``, each ``[S, M, K]``; likeliest first."""
     order = np.argsort(-mdp.successors.probability, axis=-1, kind="stable")
-    probability = np.take_along_axis(mdp.successors.probability, order, -1)
-    kept = max(1, int((probability > 0).sum(-1).max()))
-    probability = probability[..., :kept]
+    chance = np.take_along_axis(mdp.successors.probability, order, -1)
+    kept = max(1, int((chance > 0).sum(-1).max()))
+    chance = chance[..., :kept]
     following = np.take_along_axis(mdp.successors.next, order, -1)[..., :kept]
-    following = np.where(mdp.terminal[following] | (probability == 0), ENDED, following)
-    probability = np.where(following == ENDED, 0.0, probability)
-    chances = np.take_along_axis(mdp.successors.probability, order, -1)[..., :kept]
-    end = np.full((*following.shape[:2], 1), ENDED)
-    never = np.full((*following.shape[:2], 1), NEVER_PASSED, dtype=np.uint32)
+    following = np.where(mdp.terminal[following] | (chance == 0), ENDED, following)
+    one_more = (*following.shape[:2], 1)
     return (
-        np.concatenate([following, end], axis=-1).astype(np.int32),
-        np.concatenate([_thresholds(chances), never], axis=-1),
-        np.concatenate([probability, np.zeros(end.shape)], axis=-1),
+        np.concatenate([following, np.full(one_more, ENDED)], axis=-1).astype(np.int32),
+        np.concatenate([_thresholds(chance), np.full(one_more, NEVER_PASSED, dtype=np.uint32)], axis=-1),
+        np.concatenate([np.where(following == ENDED, 0.0, chance), np.zeros(one_more)], axis=-1),
     )
 
 

@@ -100,8 +100,9 @@ def _weights(term: Term, iterations: int) -> np.ndarray:
 
 def _over_time(weights: list[Weight], iterations: int) -> np.ndarray:
     """``[len(weights), iterations]``, or one column where none of them changes."""
-    moments = iterations if any(isinstance(weight, Schedule) for weight in weights) else 1
-    values = [[at(weight, i / iterations) for i in range(moments)] for weight in weights]
+    length = max(1, iterations)
+    moments = length if any(isinstance(weight, Schedule) for weight in weights) else 1
+    values = [[at(weight, i / length) for i in range(moments)] for weight in weights]
     return np.array(values, dtype=np.float64).reshape(len(weights), moments)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from understudy.engines.tabular.draws import UNIT
-from understudy.engines.tabular.exponential import exponential, exponentials
+from understudy.engines.tabular.exponential import exponentials
 from understudy.engines.tabular.texts import STUDENT_VALUE, TEACHER_VALUE, of_state
 from understudy.math.compiled import kernel
 
@@ -66,19 +66,16 @@ def _refresh_rows(row, student, rows, actions, buffer):
             p[o, np.uint64(a)] = mine
             cumulative += mine
             thresholds[begin + np.uint64(a)] = np.uint32(np.int64(cumulative * UNIT))
-    if row.needs_logs:
-        for k in range(len(rows)):
-            set_logs(logits[rows[k]], student.log_p[rows[k]])
+        if row.needs_logs:
+            set_logs(logits[o], total, student.log_p[o])
 
 
 @kernel
-def set_logs(logits, log_p):
-    """log softmax of one row."""
-    highest, total = logits[0], 0.0
+def set_logs(logits, total, log_p):
+    """log softmax of one row; ``total``: of the exponentials of how far each logit is below the highest."""
+    highest = logits[0]
     for a in range(1, len(logits)):
         highest = max(highest, logits[a])
-    for a in range(len(logits)):
-        total += exponential(logits[a] - highest)
     shift = highest + math.log(total)
     for a in range(len(logits)):
         log_p[a] = logits[a] - shift
