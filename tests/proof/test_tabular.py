@@ -119,6 +119,16 @@ def test_a_critic_with_lambda_1_leaves_the_expected_update_as_it_is(name):
         against_exact(METHODS[name], mdp, teacher, theta, gamma=0.9, baseline=True)
 
 
+def test_lambda_shortens_the_sight_of_the_estimator_where_the_critic_says_nothing():
+    """With a critic of 0 that never learns, GAE(lambda) is the return whose credit is lambda."""
+    mdp, teacher, theta = cyclic()
+    seen = Method("short", CONTROLS["student"], reward=(Part(1, "task-reward", credit=0.4),))
+    options = {"gamma": 0.9, "discounted_visits": False}
+    expected = exact.update(seen, mdp, teacher.policy, theta, **options).numpy()
+    setting = Setting(METHODS["task-reward"], gamma=0.9, baseline=True, lam=0.4, value_rate=0.0)
+    agree(sampled_update(mdp, teacher, setting, theta, EPISODES, SEED), expected)
+
+
 def test_a_critic_lowers_the_variance():
     mdp, teacher, theta = cyclic()
     plain, with_critic = (

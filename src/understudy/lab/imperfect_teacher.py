@@ -271,8 +271,8 @@ NOTES = (
     ),
     (
         "How the paper's noise acts is not certain either. Here it is mixed into the teacher's probabilities: (1 - "
-        "share) times its own, plus share / 4. The third figure shows the other reading, a fixed share of states where it "
-        "always takes one wrong action."
+        "share) times its own, plus share / 4. The third figure shows the other reading, a fixed share of states where "
+        "it always takes one wrong action."
     ),
     (
         "The teacher's values are exact, with gamma 0.99, and those of the teacher without noise, unless a title says "

@@ -14,14 +14,16 @@ from understudy.lab.effects import mean_of, median_of, short
 from understudy.lab.experiment import Bench, Experiment, Scale
 from understudy.lab.findings import Claim, Effect, Findings, Panel, Series
 from understudy.lab.processes import Numbers, each
+from understudy.lab.rates import GAMMA, tutor
 from understudy.lab.small_network import NetworkSetting, train_network
+from understudy.lab.verdict import area, band, iterations_to
 from understudy.mdp import families
 from understudy.mdp.teachers import evaluated
 from understudy.methods import METHODS
 
 EPISODES = 16
 """Episodes an update. Adam's steps do not shrink with the gradient's noise as a table's do, so one is too few."""
-MOST_WORLDS, POINTS = 16, 31
+MOST_WORLDS, POINTS, PER_UPDATE = 10, 31, 150
 ACTIONS = (4, 40, 400)
 RULES = ("on-policy-distill", "entropy-regularised", "exp-entropy-regularised", "task-reward")
 CONTROLS = ("on-policy-distill", "teacher-distill")
@@ -41,7 +43,7 @@ class Trial:
     setting: NetworkSetting
     updates: int
     ground: Ground = field(default_factory=Ground)
-    tutor: Tutor = field(default_factory=lambda: Tutor(temperature=0.1, floor=1e-4))
+    tutor: Tutor = field(default_factory=tutor)
 
 
 def measured_after(updates: int) -> np.ndarray:
@@ -57,7 +59,7 @@ def run(trial: Trial) -> Numbers:
         actions=trial.ground.actions,
     )  # fmt: skip
     mdp = grid.mdp
-    teacher = draw_teacher(trial.tutor, mdp, trial.seed, trial.world)
+    teacher = draw_teacher(trial.tutor, mdp, trial.seed, trial.world, GAMMA)
     after = measured_after(trial.updates)
     seed = number(trial.seed, trial.world, Stream.TRAINING) % 2**31
     curve = train_network(mdp, grid.features(), teacher, trial.setting, after, seed)
@@ -87,12 +89,11 @@ class Group:
     @property
     def mean(self) -> np.ndarray:
         """``[worlds]``: the average over the updates, so early learning counts."""
-        return np.trapezoid(self.returns, self.updates, axis=1) / self.updates[-1]
+        return area(self.returns, self.updates)
 
     def reached(self, level: np.ndarray) -> np.ndarray:
-        """``[worlds]``: the first measured update at which the return is at ``level [worlds]``; inf where never."""
-        there = self.returns >= level[:, None]
-        return np.where(there.any(1), self.updates[there.argmax(1)], np.inf)
+        """``[worlds]``: updates until the return is at ``level [worlds]``; inf where it never is."""
+        return iterations_to(self.returns, self.updates, level)
 
 
 def gathered(found: Sequence[Numbers]) -> Group:
@@ -106,15 +107,14 @@ Key = tuple[str, int, float]
 def trials(scale: Scale) -> dict[Key, list[Trial]]:
     """By row, number of actions and noise."""
     worlds = min(MOST_WORLDS, scale.mdps)
-    updates = max(20, scale.iterations // 100)
+    updates = max(20, scale.iterations // PER_UPDATE)
     groups: dict[Key, list[Trial]] = {}
 
     def add(name: str, actions: int, noise: float, critic: bool) -> None:
-        setting = NetworkSetting(METHODS[name], episodes=EPISODES, critic=critic)
-        tutor = Tutor(temperature=0.1, noise=noise, floor=4e-4 / actions)
-        ground = Ground(actions=actions)
+        setting = NetworkSetting(METHODS[name], episodes=EPISODES, critic=critic, gamma=GAMMA)
+        ground, teacher = Ground(actions=actions), tutor(actions, noise=noise)
         groups[name + " (critic)" * critic, actions, noise] = [
-            Trial(world, scale.seed, setting, updates, ground, tutor) for world in range(worlds)
+            Trial(world, scale.seed, setting, updates, ground, teacher) for world in range(worlds)
         ]
 
     for name, actions in product(dict.fromkeys(RULES + CONTROLS), ACTIONS):
@@ -146,7 +146,7 @@ def control_claim(groups: dict[Key, Group]) -> Claim:
         mean_of("return at the end, student-driven minus teacher-driven", student.end - teacher.end),
     )
     return Claim(
-        "5, networks",
+        "5n",
         "Student-driven distillation reaches the teacher's return first, for a network too",
         "For tables: the full return in about a third of the iterations of teacher-driven distillation.",
         f"On {int(worth.sum())} worlds whose teacher beats the uniform policy by more than 0.5, teacher-driven "
@@ -183,7 +183,7 @@ def rules_claim(groups: dict[Key, Group]) -> Claim:
         mean_of(f"return gained by the task reward alone, {many} actions", gained, below=1),
     ]  # fmt: skip
     return Claim(
-        "7, networks",
+        "7n",
         "Which rule survives many actions, for a network",
         "For tables: entropy-regularised is first at 4 actions and fails from 400 on; exp-entropy-regularised stays "
         "with on-policy-distill; the task reward alone hardly moves.",
@@ -192,6 +192,8 @@ def rules_claim(groups: dict[Key, Group]) -> Claim:
         f"entropy-regularised at {reward[many].end.mean():.2f}, the task reward at {baseline[many].end.mean():.2f}; "
         f"the teachers have {cloning[many].teacher.mean():.2f}.",
         tuple(effects),
+        "The two entropy rows pay log π(a), which costs at every step: a student that ends its episodes early, in a "
+        "cell of -10 too, pays less (the termination trap). The paper's students are not said to meet it.",
     )
 
 
@@ -209,7 +211,7 @@ def imperfect_claim(groups: dict[Key, Group]) -> Claim:
     )  # fmt: skip
     ends = ", ".join(f"{name} {noisy[name].end.mean():.2f}" for name in IMPERFECT)
     return Claim(
-        "9, networks",
+        "9n",
         "An imperfect teacher, for a network",
         "For tables: with a noisy teacher cloning peaks and falls, +R and the gate hold, V-reward ends on top.",
         f"With 25 % noise the returns at the end are: {ends}; the teachers without noise have "
@@ -238,9 +240,8 @@ def panels(groups: dict[Key, Group]) -> tuple[Panel, ...]:
 
 
 def _series(label: str, group: Group) -> Series:
-    mean = group.returns.mean(0)
-    spread = 1.96 * group.returns.std(0, ddof=min(1, len(group.returns) - 1)) / np.sqrt(len(group.returns))
-    return Series(label, short(group.updates), short(mean), short(mean - spread), short(mean + spread))
+    mean, low, high = band(group.returns)
+    return Series(label, short(group.updates), short(mean), short(low), short(high))
 
 
 def networks(bench: Bench) -> Findings:
