@@ -99,6 +99,6 @@ def test_a_small_run_draws_every_control_at_every_temperature(tmp_path: Path) ->
     findings = run(Sweep(Scale(2, 40, 0, 4), tmp_path))
     assert [claim.number for claim in findings.claims] == ["5", "6", "6a", "6b", "6c"]
     assert len(findings.figures) == 2 * 3 * 4 + 1
-    assert [one.label for one in findings.figures[0].series] == list(ORDER)  # type: ignore[union-attr]
+    assert [one.label for one in findings.figures[0].series] == [f"{who}-driven" for who in ORDER]  # type: ignore[union-attr]
     names = {curve(who, one, size).name for who in ORDER for one in TEMPERATURES for size in (0.1, 1.0)}
     assert len(names) == 24

@@ -194,8 +194,9 @@ def panels(found: Found, sizes: Sizes) -> tuple[Panel, ...]:
     for step, size in enumerate(sizes.both):
         figure = f"Learning rate {size:g}" + (" (slow)" if size == sizes.slow else " (chosen by the rule)")
         for row, temperature in enumerate(TEMPERATURES):
-            shown = {who: found[who, temperature, size] for who in ORDER}
-            drawn += [panel(f"temperature {temperature:g}", shown, one, 3 * step + row, figure) for one in metrics]
+            shown = {f"{who}-driven": found[who, temperature, size] for who in ORDER}
+            title, log = f"temperature {temperature:g}", size == sizes.chosen
+            drawn += [panel(title, shown, one, 3 * step + row, figure, x_log=log) for one in metrics]
     return tuple(drawn)
 
 
@@ -207,6 +208,7 @@ def run(bench: Bench) -> Findings:
     trained = bench.train([*(curve(*key) for key in keys), *windowed.values()])
     found = {key: trained[curve(*key).name] for key in keys}
     seen = {who: trained[one.name] for who, one in windowed.items()}
+    shown = {f"{who}-driven": one for who, one in seen.items()}
     claims = (
         speed_claim(found, sizes),
         visits_claim(found, sizes.slow),
@@ -220,7 +222,7 @@ def run(bench: Bench) -> Findings:
         "Who acts while the student learns",
         SUMMARY,
         claims,
-        (*panels(found, sizes), panel("temperature 0.1", seen, row=6, figure=figure)),
+        (*panels(found, sizes), panel("temperature 0.1", shown, row=6, figure=figure)),
         {"learning rates": list(sizes.both), "gamma": 0.99, "teacher": repr(tutor()), "world": repr(Ground())},
         NOTES,
     )

@@ -59,7 +59,9 @@ OTHER_NOISE = {
     "sharp": Column("best teacher, 25 % noise", "critic", replace(tutor(noise=0.25), kind="optimal"), True),
 }
 ALL = COLUMNS | ONE_STEP | OTHER_NOISE
-NOISY = ("critic 15", "critic 25")
+NOISY = {"": ("critic 15", "critic 25"), "'": ("one-step 15", "one-step 25")}
+"""The noisy columns of each kind of student, by the mark on its claims' numbers."""
+STUDENTS = {"": "TD(1) student", "'": "one-step student"}
 
 Found = Mapping[tuple[str, str], Measured]
 """By column and method."""
@@ -115,11 +117,11 @@ def speed_claim(found: Found) -> Claim:
     )
 
 
-def falling_claim(found: Found) -> Claim:
-    effects = [fall_effect(found, key, method, True) for key in NOISY for method in CLONING]
+def falling_claim(found: Found, mark: str = "") -> Claim:
+    effects = [fall_effect(found, key, method, True) for key in NOISY[mark] for method in CLONING]
     effects += [
         mean_interval(end(found[key, "on-policy-distill"])).effect(f"{ALL[key].title}: on-policy-distill ends at")
-        for key in NOISY
+        for key in NOISY[mark]
     ]
     effects += [
         mean_interval(fall(found[key, "on-policy-distill"])).effect(
@@ -128,8 +130,8 @@ def falling_claim(found: Found) -> Claim:
         for key in OTHER_NOISE
     ]
     return Claim(
-        "9b",
-        "With noise, rows that only copy peak early and then fall",
+        f"9b{mark}",
+        f"With noise, rows that only copy peak early and then fall, {STUDENTS[mark]}",
         "Fig. 5: with 15 % and 25 % noise pure cloning peaks early and then falls, at 25 % to about 3.5 and 2 of 7.5.",
         f"A fall is read as more than {FALL} of return from the peak of the mean curve to its end. A table that copies "
         "probabilities moves from uniform straight to the teacher's, noise and all: there is no better "
@@ -140,32 +142,32 @@ def falling_claim(found: Found) -> Claim:
     )
 
 
-def holding_claim(found: Found) -> Claim:
-    effects = [fall_effect(found, key, method, False) for key in NOISY for method in HOLDING]
-    for key in NOISY:
+def holding_claim(found: Found, mark: str = "") -> Claim:
+    effects = [fall_effect(found, key, method, False) for key in NOISY[mark] for method in HOLDING]
+    for key in NOISY[mark]:
         for method in HOLDING:
             lead = difference(end(found[key, method]), found[key, method].facts["teacher-return"])
             effects.append(lead.effect(f"{ALL[key].title}: {method}, last return - noisy teacher's", above=0.0))
     return Claim(
-        "9c",
-        "With noise, +R and the V-gate hold",
+        f"9c{mark}",
+        f"With noise, +R and the V-gate hold, {STUDENTS[mark]}",
         "Fig. 5: with noise the rows with the task reward, +R and V-gate, hold.",
         f"Holding is read as losing less than {FALL} from the peak, and ending above the noisy teacher.",
         tuple(effects),
     )
 
 
-def top_claim(found: Found) -> Claim:
+def top_claim(found: Found, mark: str = "") -> Claim:
     effects = []
-    for key in NOISY:
+    for key in NOISY[mark]:
         mine = end(found[key, V_REWARD])
         for method in IMPERFECT:
             if method != V_REWARD:
                 lead = difference(mine, end(found[key, method]))
                 effects.append(lead.effect(f"{ALL[key].title}: last return, {V_REWARD} - {method}", above=0.0))
     return Claim(
-        "9d",
-        "With noise, V-reward ends on top",
+        f"9d{mark}",
+        f"With noise, V-reward ends on top, {STUDENTS[mark]}",
         "Fig. 5: with noise the row that is rewarded by the teacher's values ends on top.",
         "V-reward, the baseline and TD + V_student have the same expected update: what separates them is variance, "
         "bias of a one-step form, and the learning rate. So a lead of V-reward over these two is about the estimate, "
@@ -228,7 +230,7 @@ def panels(found: Found) -> tuple[Panel, ...]:
         "Other kinds of noise and of values (a fifth of the worlds)": OTHER_NOISE,
     }
     return tuple(
-        panel(column.title, {method: found[key, method] for method in IMPERFECT}, row=row, figure=figure)
+        panel(column.title, {method: found[key, method] for method in IMPERFECT}, row=row, figure=figure, x_log=True)
         for row, (figure, columns) in enumerate(figures.items())
         for key, column in columns.items()
     )
@@ -240,7 +242,11 @@ def run(bench: Bench) -> Findings:
     trained = bench.train(list(curves.values()))
     found = {key: trained[one.name] for key, one in curves.items()}
     spread = variances(bench)
-    claims = (speed_claim(found), falling_claim(found), holding_claim(found), top_claim(found), variance_claim(spread))
+    claims = (
+        speed_claim(found),
+        *(claim(found, mark) for mark in NOISY for claim in (falling_claim, holding_claim, top_claim)),
+        variance_claim(spread),
+    )
     rates = {f"{method}, {key}": rate(method, estimator=key) for key in ESTIMATORS for method in IMPERFECT}
     settings = {
         "learning rates": rates,

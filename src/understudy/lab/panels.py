@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,16 @@ def series(label: str, one: Measured, metric: str = "return") -> Series:
     return Series(label, short(one.iterations), short(mean), short(low), short(high))
 
 
+def started(one: Measured) -> Measured:
+    """Without the measurement before the first iteration, which a logarithmic axis has no place for."""
+    kept = one.iterations > 0
+    return replace(
+        one,
+        iterations=one.iterations[kept],
+        metrics={name: values[:, kept] for name, values in one.metrics.items()},
+    )
+
+
 def level(label: str, one: Measured) -> Series:
     """A fact of the worlds, as a line from the first iteration to the last."""
     mean = float(one.facts[FACTS[label]].mean())
@@ -38,13 +49,19 @@ def panel(
     row: int = 0,
     figure: str = "",
     levels: Iterable[str] = ("teacher",),
+    x_log: bool = False,
 ) -> Panel:
-    """One curve for each of ``found``, by its label; KL on a logarithmic axis, returns beside ``levels``."""
+    """One curve for each of ``found``, by its label; KL on a logarithmic axis, returns beside ``levels``.
+
+    ``x_log``: iterations on a logarithmic axis, from the first measurement after the start.
+    """
+    if x_log:
+        found = {label: started(one) for label, one in found.items()}
     drawn = [series(label, one, metric) for label, one in found.items()]
     of_return = metric == "return"
     if of_return:
         drawn += [level(label, next(iter(found.values()))) for label in levels]
-    return Panel(title, "iterations", AXES[metric], tuple(drawn), row, y_log=not of_return, figure=figure)
+    return Panel(title, "iterations", AXES[metric], tuple(drawn), row, x_log, not of_return, figure=figure)
 
 
 def end(one: Measured, metric: str = "return") -> np.ndarray:

@@ -103,10 +103,10 @@ RATES: dict[Key, float] = {
     Key("task-reward", 40, "one-step"): 1,
     Key("entropy-regularised", 400, "one-step"): 1,
     Key("exp-entropy-regularised", 400, "one-step"): 1,
-    Key("entropy-regularised", 4000, "one-step"): 1,  # TODO
-    Key("exp-entropy-regularised", 4000, "one-step"): 1,  # TODO
-    Key("task-reward", 400, "one-step"): 1,  # TODO
-    Key("task-reward", 4000, "one-step"): 1,  # TODO
+    Key("task-reward", 400, "one-step"): 3,
+    Key("entropy-regularised", 4000, "one-step"): 0.1,
+    Key("exp-entropy-regularised", 4000, "one-step"): 1,
+    Key("task-reward", 4000, "one-step"): 3,
 }
 # fmt: on
 

@@ -228,14 +228,14 @@ def student_claims(found: Found, student: str) -> list[Claim]:
 
 def size_panels(found: Found, student: str, row: int) -> list[Panel]:
     figure = f"{student}, each row at its chosen rate"
-    return [panel(f"{n} actions", {m: found[m, n] for m in RULES}, row=row, figure=figure) for n in ACTIONS]
+    return [panel(f"{n} actions", {m: found[m, n] for m in RULES}, row=row, figure=figure, x_log=True) for n in ACTIONS]
 
 
 def four_panels(learned: Mapping[str, Measured], best: Mapping[str, Measured]) -> tuple[Panel, Panel]:
     figure = f"4 actions, one rate for all rows: {COMMON:g} (Monte-Carlo student)"
     return (
-        panel("Q-learning teacher", learned, row=2, figure=figure),
-        panel("best possible teacher, temperature 0.1", best, row=2, figure=figure),
+        panel("Q-learning teacher", learned, row=2, figure=figure, x_log=True),
+        panel("best possible teacher, temperature 0.1", best, row=2, figure=figure, x_log=True),
     )
 
 

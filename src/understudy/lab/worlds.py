@@ -48,7 +48,7 @@ def picture(seed: int, index: int) -> Picture:
     policy = np.round(teacher.policy.reshape(world.size, world.size, 4), 3)
     returns = float(world.mdp.start @ Chain(world.mdp, teacher.policy).values(world.mdp.rewards))
     return Picture(
-        f"world {index}: the teacher's return is {returns:.2f} of {optimal_return(world):.2f}",
+        f"world {index}: teacher {returns:.2f}, best {optimal_return(world):.2f}",
         world.cells,
         world.terminal.tolist(),
         policy.tolist(),
@@ -66,15 +66,15 @@ def odds_claim(found: np.ndarray) -> Claim:
     effects = []
     for kind, share in zip(KINDS[1:], astuple(GridOdds()), strict=True):
         column = found[:, KINDS.index(kind)].astype(np.float64)
-        expected, half = cells * share, 4 * np.sqrt(cells * share * (1 - share) / len(found))
+        expected, half = cells * share, 6 * np.sqrt(cells * share * (1 - share) / len(found))
         name = f"{NAMES[kind]} a world (configured: {expected:.2f}; the paper's one: {PRINTED[kind]})"
-        effects.append(mean_interval(column).effect(name, expected - 2 * half, expected + 2 * half))
+        effects.append(mean_interval(column).effect(name, round(expected - half, 2), round(expected + half, 2)))
     return Claim(
         "W1",
         "Worlds are drawn with the configured odds",
         "The paper gives no odds; it prints one world: 35 walls, 41 cells of -1, and 3, 2, 6, 4 ends of +10, +5, "
         "-10, -5.",
-        "The odds follow the world that the paper prints. Held against them is our generator: each mean within eight "
+        "The odds follow the world that the paper prints. Held against them is our generator: each mean within six "
         "standard errors of the configured one. One printed world tells each count only to about its square root.",
         tuple(effects),
     )
