@@ -106,7 +106,7 @@ Key = tuple[str, int, float]
 
 def trials(scale: Scale) -> dict[Key, list[Trial]]:
     """By row, number of actions and noise."""
-    worlds = min(MOST_WORLDS, scale.mdps)
+    worlds = min(MOST_WORLDS, max(2, scale.mdps // 10), scale.mdps)
     updates = max(20, scale.iterations // PER_UPDATE)
     groups: dict[Key, list[Trial]] = {}
 
