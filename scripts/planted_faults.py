@@ -33,6 +33,9 @@ class Fault:
 
 
 EXACT, SAMPLED, WINDOWS = (f"tests/proof/test_{name}.py" for name in ("surrogate", "sampled_update", "windows"))
+UPDATE, FIELD = "tests/proof/test_exact_update.py", "tests/engines/test_exact_field.py"
+TABULAR = "tests/proof/test_tabular.py"
+STEPS, EPISODE = (f"src/understudy/engines/{name}.py" for name in ("exact/steps", "tabular/episode"))
 SUMS, DIVERGENCES = (f"tests/math/test_{name}.py" for name in ("sums", "divergences"))
 
 FAULTS = (
@@ -119,6 +122,69 @@ FAULTS = (
         "return self.gamma * after * self.valid",
         "return self.gamma**2 * after * self.valid",
         (SAMPLED,),
+    ),
+    Fault(
+        "the exact engine forgets gamma in next",
+        STEPS,
+        "return self.gamma * moves_of(self.mdp).after(self._acted(x))",
+        "return moves_of(self.mdp).after(self._acted(x))",
+        (UPDATE,),
+    ),
+    Fault(
+        "the exact engine differentiates what is held fixed",
+        STEPS,
+        "return replace(self, student=self.frozen)",
+        "return self",
+        (UPDATE,),
+    ),
+    Fault(
+        "a Jacobian that holds the student fixed",
+        "src/understudy/engines/exact/problem.py",
+        "held = _policy(self.student(frozen))",
+        "held = _policy(self.student(live))",
+        (FIELD,),
+    ),
+    Fault(
+        "every Jacobian looks symmetric",
+        "src/understudy/engines/exact/field.py",
+        "(square - square.T)",
+        "(square - square)",
+        ("tests/proof/test_exact_facts.py",),
+    ),
+    Fault(
+        "the flow runs uphill",
+        "src/understudy/engines/exact/flow.py",
+        "return -descent(",
+        "return descent(",
+        ("tests/engines/test_exact_flow.py",),
+    ),
+    Fault(
+        "the tabular engine's score has the wrong sign",
+        EPISODE,
+        "target[world.seen[s], a] += rate * earned",
+        "target[world.seen[s], a] -= rate * earned",
+        (TABULAR,),
+    ),
+    Fault(
+        "the tabular engine forgets gamma one step later",
+        EPISODE,
+        "            weight *= row.gamma\n            if beyond != ENDED:",
+        "            if beyond != ENDED:",
+        (TABULAR,),
+    ),
+    Fault(
+        "the tabular engine ignores credit",
+        EPISODE,
+        "decay = row.gamma * row.credits[credit]",
+        "decay = row.gamma",
+        (TABULAR,),
+    ),
+    Fault(
+        "an atom's text for tables is not its text for PyTorch",
+        "src/understudy/engines/tabular/texts.py",
+        "out[a] += weight * p[a] * (mean - log_q[a])",
+        "out[a] += weight * p[a] * (mean + log_q[a])",
+        ("tests/engines/tabular/test_texts.py",),
     ),
 )
 
