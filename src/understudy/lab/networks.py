@@ -112,7 +112,7 @@ def trials(scale: Scale) -> dict[Key, list[Trial]]:
 
     def add(name: str, actions: int, noise: float, critic: bool) -> None:
         setting = NetworkSetting(METHODS[name], episodes=EPISODES, critic=critic, gamma=GAMMA)
-        ground, teacher = Ground(actions=actions), tutor(actions, noise=noise)
+        ground, teacher = Ground(actions=actions), tutor(noise=noise)
         groups[name + " (critic)" * critic, actions, noise] = [
             Trial(world, scale.seed, setting, updates, ground, teacher) for world in range(worlds)
         ]
@@ -259,7 +259,7 @@ def networks(bench: Bench) -> Findings:
         {
             "worlds": len(one.teacher), "updates": int(one.updates[-1]), "episodes an update": EPISODES,
             "student": example.setting.student, "Adam's learning rate": example.setting.learning_rate,
-            "teacher": "Q-learning, softmax temperature 0.1, every action at least 0.0004 / |A|",
+            "teacher": repr(example.tutor),
             "seed": bench.scale.seed,
         },
         (
