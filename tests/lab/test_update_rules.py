@@ -16,6 +16,7 @@ from understudy.lab.update_rules import (
     ACTIONS,
     Found,
     baseline_claim,
+    curve,
     failing_claim,
     first_claim,
     run,
@@ -110,8 +111,15 @@ def test_fewer_worlds_are_run_where_actions_are_many() -> None:
     assert [worlds_for(actions, Scale(20)) for actions in ACTIONS] == [20, 5, 2, 2]
 
 
-def test_a_small_run_shows_all_sizes_for_both_kinds_of_student(tmp_path: Path) -> None:
+def test_a_small_run_shows_all_sizes_for_every_kind_of_student(tmp_path: Path) -> None:
     findings = run(Sweep(Scale(2, 10, 0, 3), tmp_path))
     numbers = [claim.number for claim in findings.claims]
-    assert numbers == [*(f"7{one}{mark}" for mark in ("", "'") for one in "abcd"), "7.1", "7.2", "7.3", "7e", "8"]
-    assert len([one for one in findings.figures if one.kind == "curves"]) == 2 * 4 + 3
+    assert numbers == [*(f"7{one}{mark}" for mark in ("", "'", "''") for one in "abcd"), "7.1", "7.2", "7.3", "7e", "8"]
+    assert len([one for one in findings.figures if one.kind == "curves"]) == 3 * 4 + 3
+
+
+def test_own_step_rewards_count_for_the_action_that_they_are_paid_for() -> None:
+    entropy = curve("entropy-regularised", 4, "own-step", Scale(20)).setting.method
+    assert [part.credit for part in entropy.reward] == [0.0]
+    task = curve("task-reward", 4, "own-step", Scale(20)).setting
+    assert task == curve("task-reward", 4, "monte-carlo", Scale(20)).setting

@@ -13,7 +13,7 @@ from understudy.lab.draw import draw_mdp, draw_teacher
 from understudy.lab.experiment import Bench, Experiment, Measured, Scale
 from understudy.lab.findings import Claim, Effect, Findings, Panel, Table
 from understudy.lab.panels import end, panel, recovered, share_of_teacher
-from understudy.lab.rates import ESTIMATORS, GAMMA, IMPERFECT, rate, setting, tutor
+from understudy.lab.rates import GAMMA, IMPERFECT, IMPERFECT_ESTIMATORS, rate, setting, tutor
 from understudy.lab.side_by_side import softmax
 from understudy.lab.verdict import difference, mean_interval, median_interval, ratio_interval, speed_up
 from understudy.mdp.model import MDP
@@ -249,7 +249,7 @@ def run(bench: Bench) -> Findings:
         *(claim(found, mark) for mark in NOISY for claim in (falling_claim, holding_claim, top_claim)),
         variance_claim(spread),
     )
-    rates = {f"{method}, {key}": rate(method, estimator=key) for key in ESTIMATORS for method in IMPERFECT}
+    rates = {f"{method}, {key}": rate(method, estimator=key) for key in IMPERFECT_ESTIMATORS for method in IMPERFECT}
     settings = {
         "learning rates": rates,
         "gamma": GAMMA,

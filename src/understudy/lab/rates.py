@@ -20,7 +20,7 @@ from understudy.lab.curve import Curve, Ground, Tutor
 from understudy.lab.experiment import Measured, Scale
 from understudy.lab.verdict import area
 from understudy.methods import METHODS
-from understudy.methods.method import Method
+from understudy.methods.method import Method, with_credit
 
 GAMMA = 0.99
 GRID = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -30,8 +30,11 @@ ESTIMATORS = {
     "monte-carlo": Setting(METHODS["task-reward"], gamma=GAMMA),
     "critic": Setting(METHODS["task-reward"], gamma=GAMMA, baseline=True, lam=1.0),
     "one-step": Setting(METHODS["task-reward"], gamma=GAMMA, baseline=True, lam=0.0),
+    "own-step": Setting(METHODS["task-reward"], gamma=GAMMA),
 }
-"""How an action's return is estimated: summed to the end; minus a learned critic; one step, then the critic."""
+"""How an action's return is estimated: summed to the end; minus a learned critic; one step, then the critic; or summed,
+but what distils counts for the action of its own step alone."""
+OWN_STEP = "own-step"
 
 IMPERFECT = (
     "task-reward",
@@ -44,8 +47,9 @@ IMPERFECT = (
     "teacher-critic",
     "teacher-v-reward",
 )
+IMPERFECT_ESTIMATORS = ("monte-carlo", "critic", "one-step")
 RULES = ("on-policy-distill", "entropy-regularised", "exp-entropy-regularised", "task-reward")
-RULE_ESTIMATORS = ("monte-carlo", "one-step")
+RULE_ESTIMATORS = ("monte-carlo", "one-step", OWN_STEP)
 SIZES = {4: (40, 10_000), 40: (20, 10_000), 400: (6, 6_000), 4000: (2, 3_000)}
 """By the number of actions: worlds and iterations that the choice is made on."""
 
@@ -109,6 +113,14 @@ RATES: dict[Key, float] = {
     Key("entropy-regularised", 4000, "one-step"): 0.0003,
     Key("exp-entropy-regularised", 4000, "one-step"): 3,
     Key("task-reward", 4000, "one-step"): 3,
+    Key("entropy-regularised", 4, "own-step"): 0.03,
+    Key("exp-entropy-regularised", 4, "own-step"): 0.01,
+    Key("entropy-regularised", 40, "own-step"): 0.1,
+    Key("exp-entropy-regularised", 40, "own-step"): 3,
+    Key("entropy-regularised", 400, "own-step"): 0.1,
+    Key("exp-entropy-regularised", 400, "own-step"): 3,
+    Key("entropy-regularised", 4000, "own-step"): 0.3,
+    Key("exp-entropy-regularised", 4000, "own-step"): 1,
 }
 # fmt: on
 
@@ -122,11 +134,15 @@ def rate(method: str, actions: int = 4, estimator: str = "monte-carlo") -> float
 
 
 def key_of(method: str, actions: int, estimator: str) -> Key:
-    return Key(method, actions, estimator if METHODS[method].reward else "monte-carlo")
+    """Estimators that make no difference to a row share its Monte-Carlo rate."""
+    row = METHODS[method]
+    same = not row.reward or (estimator == OWN_STEP and with_credit(row, 0.0) == row)
+    return Key(method, actions, "monte-carlo" if same else estimator)
 
 
 def setting(method: Method, estimator: str, learning_rate: float, gamma: float = GAMMA) -> Setting:
     """A student that learns so."""
+    method = with_credit(method, 0.0) if estimator == OWN_STEP else method
     return replace(ESTIMATORS[estimator], method=method, learning_rate=learning_rate, gamma=gamma)
 
 
@@ -137,7 +153,7 @@ def tutor(temperature: float = 0.1, noise: float = 0.0) -> Tutor:
 
 def keys() -> list[Key]:
     """Everything that needs a rate."""
-    found = [key_of(method, 4, estimator) for estimator in ESTIMATORS for method in IMPERFECT]
+    found = [key_of(method, 4, one) for one in IMPERFECT_ESTIMATORS for method in IMPERFECT]
     found += [key_of(method, actions, one) for one in RULE_ESTIMATORS for actions in SIZES for method in RULES]
     return list(dict.fromkeys(found))
 
