@@ -135,6 +135,28 @@ def test_one_alone_raises_its_own_error_and_leaves_no_index(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("experiments")
+def test_a_folder_that_cannot_be_made_is_said_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for out in (file, file / "lab"):
+        with pytest.raises(ConfigurationError, match=f"--out {out} cannot be made a folder"):
+            lab(out, "trains")[0]()
+
+
+@pytest.mark.usefixtures("experiments")
+def test_a_stop_says_that_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(_: Lab) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lab, "go", stop)
+    with pytest.raises(KeyboardInterrupt):
+        command.run(LabConfig(("trains",), out=str(tmp_path)), Drawn())
+    assert f"what is done is kept in {tmp_path}, and the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("experiments")
 def test_without_a_name_the_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     command.run(LabConfig(), Drawn())
     lines = capsys.readouterr().out.splitlines()

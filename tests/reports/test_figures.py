@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure as Canvas
 from matplotlib.image import imread
 from sample_findings import control_panels, fields, table, worlds
 
 from understudy.lab.findings import Panel, Picture, Series
-from understudy.reports.figures import draw
+from understudy.reports.figures import _ticks, draw
 from understudy.reports.layout import Sheet, sheets
 from understudy.reports.style import METHOD_STYLES, row_of, styles
 from understudy.reports.words import number
@@ -59,6 +62,14 @@ def test_labels_are_read_as_rows_only_where_they_begin_with_one() -> None:
     assert row_of("my n-distill") == ""
 
 
+def test_a_caption_explains_dashed_lines_that_are_black_and_no_others() -> None:
+    def caption(label: str) -> str:
+        return Sheet(((Panel("", "x", "y", (Series(label, [0, 1], [0, 1], dashed=True),)),),)).caption
+
+    assert caption("teacher") == "Dashed black lines are for comparison."
+    assert caption("v-gated") == ""  # a row keeps its colour
+
+
 def test_twelve_rows_have_colours_and_markers_of_their_own() -> None:
     assert len({style.colour for style in METHOD_STYLES.values()}) == len(METHOD_STYLES)
     assert len({style.marker for style in METHOD_STYLES.values()}) == len(METHOD_STYLES)
@@ -85,6 +96,28 @@ def test_a_curve_is_drawn_in_its_colour_where_its_numbers_are() -> None:
 def test_a_log_axis_survives_zeros_and_bands_that_reach_them() -> None:
     one = Series("a", [1, 10, 100], [1.0, 0.1, 0.0], [0.5, -0.1, -0.1], [2.0, 0.3, 0.1])
     assert len(draw(Sheet(((Panel("", "x", "y", (one,), x_log=True, y_log=True),),))).png) > 2000
+
+
+@pytest.mark.parametrize(("most", "labels"), [(400, ["20", "50", "100", "200"]), (30_000, None)])
+def test_labels_of_a_logarithmic_axis_stand_apart(most: float, labels: list[str] | None) -> None:
+    canvas = Canvas(figsize=(2.6, 2.1), dpi=110)
+    agg = FigureCanvasAgg(canvas)
+    axes = canvas.add_subplot()
+    axes.plot([15 if labels else 1, most], [0, 1])
+    axes.set_xscale("log")
+    _ticks(axes, log=True)
+    agg.draw()
+    low, high = axes.get_xlim()
+    ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+    shown = [
+        (tick.label1.get_window_extent(), tick.label1.get_text())
+        for tick in ticks
+        if low <= tick.get_loc() <= high and tick.label1.get_text()
+    ]
+    boxes = sorted((box.x0, box.x1) for box, _ in shown)
+    assert len(boxes) >= 3
+    assert all(left[1] < right[0] for left, right in pairwise(boxes))
+    assert labels is None or [text for _, text in shown] == labels
 
 
 @pytest.mark.parametrize(("move", "side"), list(enumerate(["left", "right", "up", "down"])))

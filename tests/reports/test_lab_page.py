@@ -98,7 +98,9 @@ def test_figures_are_images_within_the_page_with_a_description_and_a_caption(pag
         "temperature 0: return: return against iterations; at the right end: student 5, teacher 5" in images[0]["alt"]
     )
     assert [f"Figure {k}." in page.text for k in (1, 2, 3, 4)] == [True, True, True, False]
-    assert "As Fig. 3. Shaded bands are 95 % intervals, where nothing else is said. Dashed lines" in words(page.text)
+    assert "As Fig. 3. Shaded bands are 95 % intervals, where nothing else is said. Dashed black lines" in words(
+        page.text
+    )
 
 
 def test_the_page_loads_nothing_from_elsewhere(folder: Path, page: Read) -> None:
@@ -109,7 +111,7 @@ def test_the_page_loads_nothing_from_elsewhere(folder: Path, page: Read) -> None
 
 
 def test_text_is_text_in_html_whatever_it_says(folder: Path, page: Read) -> None:
-    assert words(page.text).count(words(NASTY)) == 5  # found twice, a note, a cell; and in the settings, as JSON
+    assert words(page.text).count(words(NASTY)) == 4  # found, a note, a cell; and in the settings, as JSON
     assert "<script" not in (folder / "page.html").read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from understudy.errors import RunError, UnderstudyError
+from understudy.errors import ConfigurationError, RunError, UnderstudyError
 from understudy.lab.catalogue import EXPERIMENTS
 from understudy.lab.config import LabConfig
 from understudy.lab.experiment import Experiment, Scale, load
@@ -53,7 +53,12 @@ class Lab:
         """Every experiment in turn. One that fails does not stop the others, but is an error in the end.
 
         Raises: RunError that names the experiments that failed; where only one was asked for, its own error.
+        ConfigurationError where the folder cannot be made.
         """
+        try:
+            Path(self.config.out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"--out {self.config.out} cannot be made a folder: {error.strerror}") from None
         failed = [name for name in self.config.names if not self._goes(name)]
         out = Path(self.config.out)
         if len(failed) < len(self.config.names) and (len(self.config.names) > 1 or (out / "index.html").exists()):
@@ -103,7 +108,11 @@ def run(config: LabConfig, pages: Pages) -> None:
 
     torch.set_num_threads(1)  # small tables: more threads only wait for one another
     with open_console(config.quiet) as console, spread_of(config) as spread:
-        Lab(config, pages, console, spread).go()
+        try:
+            Lab(config, pages, console, spread).go()
+        except KeyboardInterrupt:
+            console.note(f"stopped; what is done is kept in {config.out}, and the same command goes on from there")
+            raise
 
 
 def spread_of(config: LabConfig) -> Spread:

@@ -170,8 +170,7 @@ def arriving_claim(
     )
     text = (
         "With the loss of the next state as a penalty (Theorem 2) the same problem has an objective; it falls all "
-        "along"
-        f"every path, and all paths end at {corner}."
+        f"along every path, and all paths end at {corner}."
     )
     return Claim(number, title, paper, text, effects)
 

@@ -227,6 +227,9 @@ def equal_in_expectation(gaps: np.ndarray) -> Claim:
     )
 
 
+CAPTION = "Asymmetries from the least to the greatest MDP. Dashed: rows that Table 1 does not call gradients."
+
+
 def panel(table: Columns, way: Way) -> Panel:
     """One line a row of the catalogue: its asymmetries, from the least to the greatest MDP."""
     share = np.linspace(0, 1, 11)
@@ -235,7 +238,7 @@ def panel(table: Columns, way: Way) -> Panel:
                dashed=not row.gradient)
         for name, row in METHODS.items()
     )  # fmt: skip
-    return Panel(way.name, "share of MDPs", "relative asymmetry", series, y_log=True)
+    return Panel(way.name, "share of MDPs", "relative asymmetry", series, y_log=True, figure=CAPTION)
 
 
 def column_table(table: Columns) -> Table:

@@ -203,8 +203,8 @@ def run(bench: Bench) -> Findings:
     return Findings(
         "linear-quadratic",
         "Continuous actions: linear-quadratic control",
-        "C19 proves its theorems for finite action sets. Here actions are real numbers: a linear system with quadratic "
-        "costs, Gaussian policies whose mean is linear in the state and whose deviation is learned, and episodes that "
+        "The paper proves its theorems for finite action sets. Here actions are real numbers: a linear system with "
+        "quadratic costs, Gaussian policies whose mean is linear in the state and whose deviation is learned, and episodes that "
         "end after each step with probability 0.1. Every expectation has a closed form, so that each row's update and "
         "its Jacobian are exact.",
         (column_claim(table, unequal), copy_claim(found), improvement_claim(found), sampled_claim(errors)),
@@ -338,6 +338,9 @@ def sampled_claim(errors: np.ndarray) -> Claim:
     )
 
 
+DASHED = "Asymmetries from the least to the greatest problem. Dashed: no gradient fields on finite MDPs."
+
+
 def column_panels(table: dict[tuple[str, str], np.ndarray]) -> tuple[Panel, ...]:
     """One panel a way: each row's asymmetries in order, from the least to the greatest problem."""
     panels = []
@@ -347,7 +350,7 @@ def column_panels(table: dict[tuple[str, str], np.ndarray]) -> tuple[Panel, ...]
             share = np.linspace(0, 1, 11)
             spread = np.quantile(np.maximum(table[way, name], 1e-18), share)
             series.append(Series(name, short(share), short(spread), dashed=not ROWS[name].gradient))
-        panels.append(Panel(way, "share of problems", "relative asymmetry", tuple(series), y_log=True))
+        panels.append(Panel(way, "share of problems", "relative asymmetry", tuple(series), y_log=True, figure=DASHED))
     return tuple(panels)
 
 
@@ -389,4 +392,4 @@ def end_table(found: Ends) -> Table:
     return Table("Where each row ends (medians)", heads, rows)
 
 
-LINEAR_QUADRATIC = Experiment("linear-quadratic", "ours", "The table for continuous actions, in closed form", run)
+LINEAR_QUADRATIC = Experiment("linear-quadratic", "ours", "the table for continuous actions, in closed form", run)

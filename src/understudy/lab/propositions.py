@@ -280,6 +280,11 @@ def proposition_4(paid: dict[str, tuple[np.ndarray, ...]]) -> Claim:
     )
 
 
+COPY = "KL(teacher‖student) on the states that the teacher visits; the line is the median, the band holds 95 % of MDPs."
+GAIN = "The student's return from the teacher's (0) to the best (1); lines are medians, bands hold 95 % of MDPs."
+PAID = "What r + V_T(s') - V_T(s) pays with an optimal teacher, from the least to the greatest, and the task reward r."
+
+
 def copy_panels(copied: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Panel, ...]:
     panels = []
     for name, (at, numbers) in copied.items():
@@ -296,7 +301,7 @@ def copy_panels(copied: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Panel
             Series("worst visited state, worst MDP", (at + 1).tolist(), short(shown[..., 1].max(-1)), dashed=True),
         )
         panels.append(
-            Panel(f"Prop. 1: {name}", "iterations + 1", "KL(teacher‖student)", series, x_log=True, y_log=True)
+            Panel(f"Prop. 1: {name}", "iterations + 1", "KL (nats a step)", series, x_log=True, y_log=True, figure=COPY)
         )
     return tuple(panels)
 
@@ -321,7 +326,9 @@ def gain_panels(found: Ends) -> tuple[Panel, ...]:
             series.append(Series("the teacher", [1, int(at[-1]) + 1], [0.0, 0.0], dashed=True))
             label = f"gain over the teacher (best: 1; cut at {LOWEST_SHOWN:g})"
             index = 1 if row == "v-gated" else 2
-            panels.append(Panel(f"{title}, {name}", "iterations + 1", label, tuple(series), index, x_log=True))
+            panels.append(
+                Panel(f"{title}, {name}", "iterations + 1", label, tuple(series), index, x_log=True, figure=GAIN)
+            )
     return tuple(panels)
 
 
@@ -337,7 +344,12 @@ def advantage_panel(paid: tuple[np.ndarray, ...]) -> Panel:
         )
     ]
     return Panel(
-        "Prop. 4: what V-reward pays, random MDPs", "share of actions", "expected reward", tuple(series), row=3
+        "Prop. 4: what V-reward pays, random MDPs",
+        "share of actions",
+        "expected reward",
+        tuple(series),
+        row=3,
+        figure=PAID,
     )
 
 

@@ -19,7 +19,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from understudy.lab.findings import Flow, Panel, Picture, Series
 from understudy.reports.layout import Drawn, Sheet, curves
@@ -121,9 +121,18 @@ def _curves(axes: Axes, panel: Drawn, looks: dict[str, Style]) -> None:
         _curve(axes, one, looks[one.label], panel.y_log)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
-    if not panel.x_log:
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    _ticks(axes, panel.x_log)
+
+
+def _ticks(axes: Axes, log: bool) -> None:
+    """Few labels along x, so that they stand apart: Matplotlib labels every tick of a short logarithmic axis."""
+    least, most = axes.get_xlim()
+    if log:
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if log and most >= 100 * least:
+        return
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if log else MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
 
 
 def _curve(axes: Axes, one: Series, look: Style, y_log: bool) -> None:

@@ -21,8 +21,8 @@ WORDS = {
     "1 the whole of the teacher.",
     "H(π‖πθ), H(πθ‖π)": "Cross-entropies; the expectation is over the first policy. KL(π‖πθ) = H(π‖πθ) - H(π) is 0 "
     "for a perfect copy.",
-    "KL under a visitation": "KL(π‖πθ) per step, averaged over the states that the student, the teacher or the uniform "
-    "policy visits: where one looks decides how good a copy seems.",
+    "KL under a visitation": "KL(π‖πθ) per step, in nats, averaged over the states that the student, the teacher or "
+    "the uniform policy visits: where one looks decides how good a copy seems.",
     "Asymmetry": "max|J - Jᵀ| / max|J| of an update's Jacobian J: 0 means that the update is the gradient of some "
     "objective, so that following it goes downhill and cannot go round in circles.",
     "[a, b]": "A 95 % interval, by resampling worlds, where nothing else is said. A statement holds if the whole "

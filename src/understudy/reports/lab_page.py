@@ -22,8 +22,10 @@ PAPER = (
 )
 SUMMARY = (
     "What the paper “Distilling Policy Distillation” claims, tried again on random worlds: each verdict is computed "
-    "from the data. A claim that does not hold is reported as such. Numbers are the paper's claims as counted here; "
-    "letters are questions that the paper leaves open."
+    "from the data. A claim that does not hold is reported as such. Claims 1 to 12 are the paper's, as counted here. "
+    "What follows the number (6a, 7.1, 7a') tells apart the parts of a claim and the students or settings for which it "
+    "was tried; n stands for a small network as the student. Letters alone (A, B, L) are questions that the paper "
+    "leaves open, and W checks the worlds themselves."
 )
 OPTIONS = ("mdps", "iterations", "points", "seed")
 

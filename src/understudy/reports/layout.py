@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from understudy.lab.findings import Figure, Flow, Panel, Picture, Series, Table
+from understudy.reports.style import row_of
 from understudy.reports.words import number
 
 Drawn = Panel | Flow | Picture
@@ -15,7 +16,7 @@ HOW_TO_READ = {
     "flow": "Arrows are the expected update's direction; lines are paths that follow it, from the dot on.",
     "picture": "Arrows are as long as the teacher's probability of that move. Framed cells end the episode.",
 }
-REFERENCES = "Dashed lines are references."
+REFERENCES = "Dashed black lines are for comparison."
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,17 @@ class Sheet:
         said = said if said[-1:] in (".", "!", "?", "") else said + "."
         lines = [one for panel in self.panels for one in curves(panel)]
         read = HOW_TO_READ[first.kind] if first.kind != "curves" or any(len(one.low) for one in lines) else ""
-        return " ".join(filter(None, (said, read, REFERENCES if any(one.dashed for one in lines) else "")))
+        return " ".join(filter(None, (said, read, REFERENCES if any(map(_compared, lines)) else "")))
 
     @property
     def alt(self) -> str:
         """What the figure shows, in words: axes, and where each curve ends."""
         return " ".join(_described(panel) for panel in self.panels)
+
+
+def _compared(one: Series) -> bool:
+    """Whether it is drawn in black: a dashed line that names a row keeps the row's colour."""
+    return one.dashed and not row_of(one.label, aliases=False)
 
 
 def curves(panel: Drawn) -> tuple[Series, ...]:

@@ -17,7 +17,7 @@ def number(value: float | str) -> str:
     if isinstance(value, bool | int):
         return f"{value:,}" if not isinstance(value, bool) else HELD[value]
     if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "never" if value > 0 else "-∞"
+        return "undefined" if math.isnan(value) else "never" if value > 0 else "-∞"
     if 1000 <= abs(value) < 1e7:
         return f"{value:,.0f}"
     return f"{value:.3g}"
