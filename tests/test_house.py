@@ -205,10 +205,22 @@ def test_every_example_is_told_apart_by_its_docstring_and_uses_the_public_interf
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
 def test_the_python_on_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = run_python(page, tmp_path, monkeypatch)
+    assert getattr(scope["result"], "recovered") >= 0.9  # noqa: B009 - its type is not known here
+
+
+def test_the_python_on_the_page_of_the_lab_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = cast(Measured, run_python("docs/lab.md", tmp_path, monkeypatch)["measured"])
+    assert measured.metrics["return"].shape == (20, len(measured.iterations))
+    assert (measured.metrics["kl-teacher"][:, -1] < measured.metrics["kl-teacher"][:, 0]).all()  # it was trained
+
+
+def run_python(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What the page's blocks leave, run one after another in an empty folder beside the published teachers."""
     (tmp_path / "teachers").symlink_to(ROOT / "teachers")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     scope: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page, "exec"), scope)
-    assert getattr(scope["result"], "recovered") >= 0.9  # noqa: B009 - its type is not known here
+    return scope

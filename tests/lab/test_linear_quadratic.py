@@ -16,16 +16,18 @@ from understudy.lab.linear_gaussian import (
     improved,
     jacobian,
     random_problems,
+    random_students,
     returns,
     riccati,
     rule,
     steps,
+    teachers,
     unflat,
     value,
     visits,
 )
 from understudy.lab.linear_gaussian_samples import _episodes, sampled_update
-from understudy.lab.linear_quadratic import LINEAR_QUADRATIC, ROWS, descend, random_students, teachers
+from understudy.lab.linear_quadratic import LINEAR_QUADRATIC, ROWS, descend
 from understudy.methods import METHODS
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from small_bench import bench, effect
 from understudy.engines import exact
 from understudy.lab import propositions
 from understudy.lab.effects import every, mean_of, median_of
-from understudy.lab.propositions import PROPOSITIONS, TEACHERS, advantages, families
+from understudy.lab.propositions import PROPOSITIONS, TEACHERS, advantages, beginning, families
 from understudy.lab.side_by_side import SideBySide, joined, softmax
 from understudy.lab.update_variance import variance_claim, variances
 from understudy.mdp.teachers import optimal
@@ -48,6 +48,16 @@ def test_a_descent_of_one_step_subtracts_each_mdps_own_update(worlds):
     for k, mdp in enumerate(side.mdps):
         g = exact.update(METHODS["n-distill"], mdp, side.apart(teacher)[k], side.apart(logits)[k]).numpy()
         np.testing.assert_allclose(told[1][k], softmax(-0.5 * g), atol=1e-12)
+
+
+def test_no_student_begins_with_numbers_that_its_world_was_drawn_from(worlds):
+    """NumPy fills seeds up with zeros: the seeds 3 and [3, 0] are one and the same."""
+    for side in worlds.values():
+        logits = side.apart(beginning(side, seed=3))
+        for index, own in enumerate(logits):
+            of_world = np.random.default_rng([3, index]).standard_normal(own.size)
+            assert not np.isin(own, of_world).any()
+        assert len(np.unique(logits)) == logits.size
 
 
 def test_what_v_reward_pays_is_the_advantage_by_value_iteration(worlds):

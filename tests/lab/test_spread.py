@@ -16,7 +16,7 @@ import pytest
 from small_sweeps import SMALL, bits, curve
 
 from understudy.errors import ConfigurationError, MissingExtra, RunError
-from understudy.lab.on_ray import OnRay
+from understudy.lab.on_ray import OnRay, run_chunk_as
 from understudy.lab.spread import Local
 from understudy.lab.sweep import Sweep
 
@@ -92,6 +92,15 @@ def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"--on ray needs ray.*understudy\[ray\]"), OnRay():
         pass
+
+
+def test_a_worker_with_other_code_refuses_its_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest of the engine's code is another one, and so is the chunk's key."""
+    (chunk,) = Sweep(SMALL, tmp_path, Local(1), chunk=SMALL.mdps)._chunks(curve("task-reward"))
+    key = chunk.key
+    monkeypatch.setattr("understudy.lab.chunk._code", lambda: "another version")
+    with pytest.raises(RunError, match="has another version of understudy"):
+        run_chunk_as(chunk, key)
 
 
 def test_what_a_chunk_raises_reaches_the_caller_from_threads(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from understudy.lab.curve import Curve, Ground
 from understudy.lab.experiment import Bench, Experiment, Measured
 from understudy.lab.findings import Claim, Effect, Findings, Panel
 from understudy.lab.panels import end, mean_return, panel, recovered, share_of_teacher
-from understudy.lab.rates import rate, setting, tutor
+from understudy.lab.rates import GAMMA, rate, setting, tutor
 from understudy.lab.verdict import Estimate, difference, iterations_to, median_interval, ratio_interval, speed_up
 from understudy.methods import CONTROLS, METHODS, mixture, with_control
 
@@ -183,7 +183,8 @@ def window_claim(found: Mapping[str, Measured]) -> Claim:
         "6c",
         f"The same for a student that sees {WINDOW} x {WINDOW} cells",
         "The paper trains partially observed students too; its figure's order is held against them here.",
-        "States that look alike share a row, so a copy is a compromise, and who acts decides between which states.",
+        "States that look alike share a row, so a copy is a compromise, and who acts decides between which states. "
+        "Only returns are compared: no statement is made of KL.",
         tuple(effects),
     )
 
@@ -223,9 +224,14 @@ def run(bench: Bench) -> Findings:
         SUMMARY,
         claims,
         (*panels(found, sizes), panel("temperature 0.1", shown, row=6, figure=figure)),
-        {"learning rates": list(sizes.both), "gamma": 0.99, "teacher": repr(tutor()), "world": repr(Ground())},
+        settings(sizes),
         NOTES,
     )
+
+
+def settings(sizes: Sizes) -> dict[str, object]:
+    teacher = asdict(tutor()) | {"temperature": list(TEMPERATURES)}
+    return {"learning rates": list(sizes.both), "gamma": GAMMA, "teacher": teacher, "world": asdict(Ground())}
 
 
 SUMMARY = (
@@ -250,6 +256,7 @@ NOTES = (
         "The other rate was chosen by the rule of the experiments update-rules and imperfect-teacher: the smallest of "
         "nine whose mean return over a short training is within 0.1 of the best (`python -m understudy.lab.rates`)."
     ),
+    "Where neither of two curves arrives, their ratio of iterations is that of two nevers, and is shown as undefined.",
 )
 
 CONTROL = Experiment("control", "Fig. 3", "who acts: the student, the teacher, chance, or a mixture", run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 
@@ -30,6 +31,7 @@ TUTORS = {kind: Tutor(kind, temperature=0.0) for kind in ("optimal", "adversaria
 TRAVEL, RUNS = 4.0, 100
 GAMMAS = (GAMMA, 1.0)
 THERE = 0.9
+ALIKE = 0.1
 
 Found = Mapping[tuple[str, float, str], Measured]
 """By teacher, gamma and row."""
@@ -98,6 +100,30 @@ def adversarial_claim(found: Found) -> Claim:
     )
 
 
+def alike(found: Found, kind: str, gamma: float) -> list[list[str]]:
+    """Rows whose mean curves are nowhere farther than ``ALIKE`` from that of the first of their group."""
+    means = {method: found[kind, gamma, method].metrics["return"].mean(0) for method in ROWS}
+    groups: list[list[str]] = []
+    for method, mean in means.items():
+        near = (group for group in groups if np.abs(means[group[0]] - mean).max() < ALIKE)
+        group = next(near, None)
+        if group is None:
+            groups.append([method])
+        else:
+            group.append(method)
+    return groups
+
+
+def caption(found: Found, gamma: float) -> str:
+    """Names the curves that hide one another."""
+    lines = [f"Gamma {gamma:g}."]
+    for kind in TUTORS:
+        several = [", ".join(group) for group in alike(found, kind, gamma) if len(group) > 1]
+        if several:
+            lines.append(f"With the {kind} teacher these curves coincide to within {ALIKE:g}: {'; '.join(several)}.")
+    return " ".join(lines)
+
+
 def run(bench: Bench) -> Findings:
     """Both teachers, with and without discounting."""
     iterations = bench.scale.iterations
@@ -106,12 +132,12 @@ def run(bench: Bench) -> Findings:
     trained = bench.train(list(curves.values()))
     found = {key: trained[one.name] for key, one in curves.items()}
     drawn = [
-        panel(f"{kind} teacher", {m: found[kind, gamma, m] for m in ROWS}, row=row, figure=f"gamma {gamma:g}")
+        panel(f"{kind} teacher", {m: found[kind, gamma, m] for m in ROWS}, row=row, figure=caption(found, gamma))
         for row, gamma in enumerate(GAMMAS)
         for kind in TUTORS
     ]
     settings = {
-        "world": repr(GROUND),
+        "world": asdict(GROUND),
         "learning rate of all rows": learning_rate(iterations),
         "runs": min(RUNS, bench.scale.mdps),
         "gamma": list(GAMMAS),

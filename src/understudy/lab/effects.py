@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,15 @@ def every(name: str, values: np.ndarray, above: float = -math.inf, below: float 
     extremes = Estimate(float(np.median(values)), float(values.min()), float(values.max()))
     found = extremes.effect(name, above, below, unit)
     return replace(found, wanted=f"{found.wanted} in every case" if found.wanted else "", span="least to greatest")
+
+
+def told(effects: Sequence[Effect], text: str) -> str:
+    """``text`` where every effect that was held against something holds; otherwise those that do not, in its place.
+
+    So that a page never says in words what its own numbers deny.
+    """
+    failed = [f"{one.name} ({one.value:.3g}, wanted {one.wanted})" for one in effects if one.holds is False]
+    return f"This did not hold: {'; '.join(failed)}." if failed else text
 
 
 def short(numbers: np.ndarray) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -253,8 +253,8 @@ def run(bench: Bench) -> Findings:
     settings = {
         "learning rates": rates,
         "gamma": GAMMA,
-        "teacher": repr(tutor()),
-        "noise": {k: repr(c.tutor) for k, c in ALL.items()},
+        "teacher": asdict(tutor()),
+        "noise": {k: asdict(c.tutor) for k, c in ALL.items()},
     }
     return Findings(
         "imperfect-teacher",

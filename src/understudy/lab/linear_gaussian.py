@@ -25,6 +25,7 @@ from understudy.math.heads import Heads
 from understudy.methods.method import Method, Need
 from understudy.methods.surrogate import surrogate
 
+TEACHER_DEVIATION = -1.0
 THREE_POINTS, THREE_WEIGHTS = (-(3.0**0.5), 0.0, 3.0**0.5), (1 / 6, 2 / 3, 1 / 6)
 
 
@@ -334,3 +335,30 @@ def random_problems(count: int, seed: int, states: int = 2, actions: int = 1) ->
     arrays = drift, push, noise, positive(states, 0.2), 0.3 * positive(actions, 0.5), start
     a, b, w, q, r, first = (torch.as_tensor(x) for x in arrays)
     return LinearQuadratic(a, b, w, q, r, first)
+
+
+def teachers(problem: LinearQuadratic, generator: torch.Generator) -> dict[str, Linear]:
+    """Optimal: Riccati's gain. Weak: a third of it, and an error. Harmful: its opposite, where returns are finite."""
+    best = riccati(problem)
+    error = 0.1 * torch.randn(best.shape, generator=generator, dtype=best.dtype)
+    deviation = torch.full(best.shape[:2], TEACHER_DEVIATION, dtype=best.dtype)
+    gains = {"optimal": best, "weak": best / 3 + error, "harmful": -best}
+    return {name: Linear(_tamed(problem, gain, deviation), deviation) for name, gain in gains.items()}
+
+
+def _tamed(problem: LinearQuadratic, gain: Tensor, deviation: Tensor) -> Tensor:
+    """The gain, or the nearest fraction 3/4, 9/16, ... of it with which returns are finite, with some room."""
+    for _ in range(60):
+        wild = ~is_finite(problem, Linear(gain, deviation), margin=0.9)
+        if not wild.any():
+            break
+        gain = torch.where(wild[:, None, None], 0.75 * gain, gain)
+    return gain
+
+
+def random_students(problem: LinearQuadratic, generator: torch.Generator) -> Tensor:
+    """``[N, P]``: half way to the optimal gain, with an error as large, and any deviation."""
+    best = riccati(problem)
+    error = torch.randn(best.shape, generator=generator, dtype=best.dtype) * best.abs().mean((1, 2), keepdim=True)
+    deviation = 0.5 * torch.randn(best.shape[:2], generator=generator, dtype=best.dtype) - 0.5
+    return Linear(_tamed(problem, 0.5 * (best + error), deviation), deviation).flat

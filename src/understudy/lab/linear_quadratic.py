@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from understudy.lab.effects import every, mean_of, median_of, short
+from understudy.lab.effects import every, mean_of, median_of, short, told
 from understudy.lab.experiment import Bench, Experiment
 from understudy.lab.findings import Claim, Findings, Panel, Series, Table
 from understudy.lab.linear_gaussian import (
@@ -21,8 +21,10 @@ from understudy.lab.linear_gaussian import (
     is_finite,
     jacobian,
     random_problems,
+    random_students,
     returns,
     riccati,
+    teachers,
     unflat,
 )
 from understudy.lab.linear_gaussian_samples import sampled_update
@@ -55,37 +57,10 @@ FOLLOWED = (
     "entropy-regularised+r",
 )
 TEACHERS = ("optimal", "weak", "harmful")
-START_DEVIATION, TEACHER_DEVIATION = -0.5, -1.0
+START_DEVIATION = -0.5
 FIELD, NO_FIELD = 1e-9, 0.01
 RATE = 0.05
 FEWEST_ITERATIONS = 200
-
-
-def teachers(problem: LinearQuadratic, generator: torch.Generator) -> dict[str, Linear]:
-    """Optimal: Riccati's gain. Weak: a third of it, and an error. Harmful: its opposite, where returns are finite."""
-    best = riccati(problem)
-    error = 0.1 * torch.randn(best.shape, generator=generator, dtype=best.dtype)
-    deviation = torch.full(best.shape[:2], TEACHER_DEVIATION, dtype=best.dtype)
-    gains = {"optimal": best, "weak": best / 3 + error, "harmful": -best}
-    return {name: Linear(_tamed(problem, gain, deviation), deviation) for name, gain in gains.items()}
-
-
-def _tamed(problem: LinearQuadratic, gain: Tensor, deviation: Tensor) -> Tensor:
-    """The gain, or the nearest fraction 3/4, 9/16, ... of it with which returns are finite, with some room."""
-    for _ in range(60):
-        wild = ~is_finite(problem, Linear(gain, deviation), margin=0.9)
-        if not wild.any():
-            break
-        gain = torch.where(wild[:, None, None], 0.75 * gain, gain)
-    return gain
-
-
-def random_students(problem: LinearQuadratic, generator: torch.Generator) -> Tensor:
-    """``[N, P]``: half way to the optimal gain, with an error as large, and any deviation."""
-    best = riccati(problem)
-    error = torch.randn(best.shape, generator=generator, dtype=best.dtype) * best.abs().mean((1, 2), keepdim=True)
-    deviation = 0.5 * torch.randn(best.shape[:2], generator=generator, dtype=best.dtype) - 0.5
-    return Linear(_tamed(problem, 0.5 * (best + error), deviation), deviation).flat
 
 
 def columns(bench: Bench, problem: LinearQuadratic) -> dict[tuple[str, str], np.ndarray]:
@@ -204,9 +179,9 @@ def run(bench: Bench) -> Findings:
         "linear-quadratic",
         "Continuous actions: linear-quadratic control",
         "The paper proves its theorems for finite action sets. Here actions are real numbers: a linear system with "
-        "quadratic costs, Gaussian policies whose mean is linear in the state and whose deviation is learned, and episodes that "
-        "end after each step with probability 0.1. Every expectation has a closed form, so that each row's update and "
-        "its Jacobian are exact.",
+        "quadratic costs, Gaussian policies whose mean is linear in the state and whose deviation is learned, and "
+        "episodes that end after each step with probability 0.1. Every expectation has a closed form, so that each "
+        "row's update and its Jacobian are exact.",
         (column_claim(table, unequal), copy_claim(found), improvement_claim(found), sampled_claim(errors)),
         (*column_panels(table), column_table(table), *end_panels(found), end_table(found)),
         {
@@ -249,9 +224,10 @@ def column_claim(table: dict[tuple[str, str], np.ndarray], unequal: np.ndarray) 
         every("field rows, gamma = 1", np.concatenate([table[first, name] for name in fields]), below=FIELD),
         every("field rows, gamma = 0.9, discounted", np.concatenate([table[second, n] for n in fields]), below=FIELD),
         *(median_of(f"{name}, gamma = 1", table[first, name], above=NO_FIELD) for name in on_policy),
-        median_of(
-            "the same field rows without discounted visits (student acting)",
+        every(
+            "field rows, gamma = 0.9, undiscounted, student acting",
             np.concatenate([table[third, name] for name in acting]),
+            above=FIELD,
         ),
         every("difference between rows that are equal in expectation", unequal, below=1e-9),
     )
@@ -259,10 +235,13 @@ def column_claim(table: dict[tuple[str, str], np.ndarray], unequal: np.ndarray) 
         "L1",
         "The gradient-field column is the same for continuous actions",
         "Open: the paper treats finite action sets. From the proofs one expects the same column.",
-        "Rows that are gradient fields on finite MDPs are so here, to rounding, with gamma = 1 and with discounted "
-        "visits; on-policy-distill, with and without the task reward, the printed teacher-V row and teacher-critic are "
-        "not. Without discounted visits none with the student acting is, on-policy-distill or not. The pairs that are "
-        "equal in expectation on finite MDPs are equal here.",
+        told(
+            effects,
+            "Rows that are gradient fields on finite MDPs are so here, to rounding, with gamma = 1 and with discounted "
+            "visits; on-policy-distill, with and without the task reward, the printed teacher-V row and teacher-critic "
+            "are not. Without discounted visits no row with the student acting is. The pairs that are equal in "
+            "expectation on finite MDPs are equal here.",
+        ),
         effects,
     )
 
@@ -286,9 +265,12 @@ def copy_claim(found: Ends) -> Claim:
         "Which rows copy a Gaussian teacher, and which end at its mode",
         "Open for continuous actions. On finite MDPs: H(π‖πθ) and both KL forms copy, H(πθ‖π) ends at the teacher's "
         "most probable action (claim 8).",
-        "Whatever the teacher is worth, teacher-distill, on-policy-distill, n-distill and kl-regularised end as its "
-        "copy. entropy-regularised (and exp-entropy-regularised, its equal) ends at the teacher's mean with a "
-        "deviation that goes on shrinking: the mode.",
+        told(
+            effects,
+            "Whatever the teacher is worth, teacher-distill, on-policy-distill, n-distill and kl-regularised end as "
+            "its copy. entropy-regularised (and exp-entropy-regularised, its equal) ends at the teacher's mean with "
+            f"{effects[-1].value:.2g} times its deviation, on the way to the mode.",
+        ),
         tuple(effects),
     )
 
@@ -317,28 +299,35 @@ def improvement_claim(found: Ends) -> Claim:
         "L3",
         "With an imperfect teacher: cloning stops at the teacher, rewards do better",
         "Open for continuous actions. On finite MDPs: +R, V-reward and TD + V_teacher end above a poor teacher.",
-        "Cloning ends at the teacher's return. With the task reward added the student ends above the teacher, between "
-        "it and the optimum. teacher-critic ends exactly at one step of policy improvement on the teacher, computed "
-        "separately by Riccati's formula. teacher-v-reward has the update of task-reward and ends at the optimum.",
+        told(
+            effects,
+            "With the task reward added the student ends above the teacher's copy. teacher-critic ends at one step of "
+            "policy improvement on the teacher, computed separately by Riccati's formula. task-reward, and "
+            "teacher-v-reward with the same update, ends near the optimum, 1.",
+        ),
         effects,
     )
 
 
 def sampled_claim(errors: np.ndarray) -> Claim:
+    effects = (
+        mean_of("mean square deviation, in standard errors (1.1 expected)", errors**2, above=0.4, below=2.0),
+        every("greatest deviation, in standard errors", np.abs(errors), below=5.5),
+    )
     return Claim(
         "L4",
         "The closed form agrees with sampled episodes",
         "Not in the paper: a check of the method.",
-        "The deep engine's text of Eq. 1 on sampled episodes gives the closed form's update, within its standard "
-        "errors, for every row.",
-        (
-            mean_of("mean square deviation, in standard errors (1.1 expected)", errors**2, above=0.4, below=2.0),
-            every("greatest deviation, in standard errors", np.abs(errors), below=5.5),
+        told(
+            effects,
+            "The deep engine's text of Eq. 1 on sampled episodes gives the closed form's update, within its standard "
+            "errors, for every row.",
         ),
+        effects,
     )
 
 
-DASHED = "Asymmetries from the least to the greatest problem. Dashed: no gradient fields on finite MDPs."
+CAPTION = "Asymmetries from the least to the greatest problem; of a gradient nothing is left but rounding."
 
 
 def column_panels(table: dict[tuple[str, str], np.ndarray]) -> tuple[Panel, ...]:
@@ -350,7 +339,7 @@ def column_panels(table: dict[tuple[str, str], np.ndarray]) -> tuple[Panel, ...]
             share = np.linspace(0, 1, 11)
             spread = np.quantile(np.maximum(table[way, name], 1e-18), share)
             series.append(Series(name, short(share), short(spread), dashed=not ROWS[name].gradient))
-        panels.append(Panel(way, "share of problems", "relative asymmetry", tuple(series), y_log=True, figure=DASHED))
+        panels.append(Panel(way, "share of problems", "relative asymmetry", tuple(series), y_log=True, figure=CAPTION))
     return tuple(panels)
 
 

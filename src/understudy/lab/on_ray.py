@@ -41,14 +41,14 @@ class OnRay:
     def run(self, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Outcome]]:
         """A task a chunk; Ray runs those of a lost worker again."""
         ray = self._connect()
-        task = ray.remote(num_cpus=1, max_retries=RETRIES)(run_chunk)
+        task = ray.remote(num_cpus=1, max_retries=RETRIES)(run_chunk_as)
         most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting = iter(chunks)
         running: dict[Any, Chunk] = {}
         try:
             while True:
                 while len(running) < most and (chunk := next(waiting, None)) is not None:
-                    running[task.remote(chunk)] = chunk
+                    running[task.remote(chunk, chunk.key)] = chunk
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1)
@@ -74,6 +74,16 @@ class OnRay:
             raise RunError(f"{where} does not answer: {error}") from None
         self._started = True
         return ray
+
+
+def run_chunk_as(chunk: Chunk, key: str) -> Outcome:
+    """What a worker does: :func:`run_chunk`, by the same code as the driver's, of which ``key`` holds a digest."""
+    if chunk.key != key:
+        raise RunError(
+            f"the Ray worker on {socket.gethostname()} has another version of understudy than this process, and its "
+            "results might differ; install the same one on every machine of the cluster"
+        )
+    return run_chunk(chunk)
 
 
 def _import() -> Any:

@@ -14,9 +14,9 @@ from understudy.lab.verdict import area, band
 
 AXES = {
     "return": "return",
-    "kl-student": "KL, student's visits",
-    "kl-teacher": "KL, teacher's visits",
-    "kl-uniform": "KL, uniform visits",
+    "kl-student": "KL (nats a step), student's visits",
+    "kl-teacher": "KL (nats a step), teacher's visits",
+    "kl-uniform": "KL (nats a step), uniform visits",
 }
 FACTS = {"teacher": "teacher-return", "best possible": "optimal-return", "uniform": "uniform-return"}
 

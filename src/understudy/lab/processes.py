@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+import understudy
 from understudy.lab.experiment import Bench
 from understudy.lab.spread import cores
 
 Item = TypeVar("Item")
 Numbers = dict[str, list[float]]
+_CODE = (
+    *(f"{package}/*.py" for package in ("engines", "envs", "math", "mdp", "methods", "policies")),
+    "lab/draw.py",
+    "lab/small_network.py",
+)
 
 
 def each(work: Callable[[Item], Numbers], items: Sequence[Item], bench: Bench, label: str) -> list[Numbers]:
@@ -28,8 +36,12 @@ def each(work: Callable[[Item], Numbers], items: Sequence[Item], bench: Bench, l
         workers = min(cores(), len(missing))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
             running = {pool.submit(work, item): path for item, path in missing}
-            for done in bench.track(_Finishing(running), label):
-                _keep(running[done], done.result())  # type: ignore[index, attr-defined]
+            try:
+                for done in bench.track(_Finishing(running), label):
+                    _keep(running[done], done.result())  # type: ignore[index, attr-defined]
+            except BaseException:  # after an error or Ctrl-C nobody waits for what has not begun
+                pool.shutdown(cancel_futures=True)
+                raise
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -63,4 +75,13 @@ def _keep(path: Path, numbers: Numbers) -> None:
 
 
 def _key(work: Callable[..., Any], item: object) -> str:
-    return hashlib.sha256(f"{work.__module__}.{work.__qualname__} {item!r}".encode()).hexdigest()[:24]
+    """Of the item, the work's own text and the code below it: what other code has done is not taken for ours."""
+    return hashlib.sha256(f"{inspect.getsource(work)} {item!r} {_code()}".encode()).hexdigest()[:24]
+
+
+@cache
+def _code() -> str:
+    home, digest = Path(understudy.__file__).parent, hashlib.sha256()
+    for file in sorted(file for part in _CODE for file in home.glob(part)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

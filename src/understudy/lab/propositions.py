@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from understudy.engines.exact.problem import problem
-from understudy.lab.effects import every, mean_of, median_of, short
+from understudy.lab.draw import Stream, sequence
+from understudy.lab.effects import every, mean_of, median_of, short, told
 from understudy.lab.experiment import Bench, Experiment
 from understudy.lab.findings import Claim, Effect, Findings, Panel, Series, Table
 from understudy.lab.side_by_side import SideBySide, joined, softmax
@@ -55,11 +56,10 @@ def copying(bench: Bench, worlds: Families, iterations: int) -> dict[str, tuple[
     """Prop. 1: KL(teacher‖student) ``[points, N, 2]``: a step of the teacher's, and in the worst state it reaches."""
     found = {}
     for (name, side), _ in zip(worlds.items(), bench.track(list(worlds), "Prop. 1"), strict=True):
-        generator = np.random.default_rng(bench.scale.seed)
         teacher = joined(side.mdps, lambda mdp: optimal(mdp, temperature=0.2))
         visits = side.visits(teacher)
         measure = _divergences(side, teacher, visits)
-        logits = generator.standard_normal(teacher.shape)
+        logits = beginning(side, bench.scale.seed)
         row = METHODS["on-policy-distill"]
         found[name] = side.descend(row, teacher, logits, 0.5, iterations, measure, bench.scale.points)
     return found
@@ -75,6 +75,16 @@ def _divergences(side: SideBySide, teacher: np.ndarray, visits: np.ndarray) -> C
     return measure
 
 
+def beginning(side: SideBySide, seed: int) -> np.ndarray:
+    """Each student's first logits ``[N * S, A]``, from a stream that its world was not drawn from."""
+    return np.concatenate(
+        [
+            np.random.default_rng(sequence(seed, index, Stream.TRAINING)).standard_normal(mdp.rewards.shape)
+            for index, mdp in enumerate(side.mdps)
+        ]
+    )
+
+
 Ends = dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]
 FOLLOWED = ("v-gated", "teacher-critic")
 
@@ -88,7 +98,7 @@ def improving(bench: Bench, worlds: Families, iterations: int) -> Ends:
         teacher = joined(side.mdps, TEACHERS[kind])
         own, top = side.returns(teacher), side.returns(joined(side.mdps, optimal))
         span = np.maximum(top - own, 1e-9)
-        logits = np.random.default_rng(bench.scale.seed).standard_normal(teacher.shape)
+        logits = beginning(side, bench.scale.seed)
         measure = _gain(side, own, span)
         found[name, kind, row] = side.descend(METHODS[row], teacher, logits, RATE, iterations, measure, 25)
     return found
@@ -111,8 +121,7 @@ def one_step_better(worlds: Families, found: Ends) -> np.ndarray:
 
 def _q(mdp: MDP, teacher: Teacher) -> np.ndarray:
     """``[S, A]``: the return of an action when the teacher acts afterwards."""
-    ahead = (mdp.successors.probability * teacher.values[mdp.successors.next]).sum(-1)
-    return mdp.rewards + ahead[:, mdp.action_map]
+    return mdp.rewards + mdp.expected_next(teacher.values)
 
 
 def _gain(side: SideBySide, own: np.ndarray, span: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -188,8 +197,7 @@ NOTES = (
     ),
     (
         "The propositions speak of the limit. A softmax student approaches a deterministic policy ever more slowly, "
-        "so that"
-        f"after finitely many updates a shortfall of {SHORTFALL:g} of the best possible gain is let pass."
+        f"so that after finitely many updates a shortfall of {SHORTFALL:g} of the best possible gain is let pass."
     ),
 )
 
@@ -208,9 +216,13 @@ def proposition_1(copied: dict[str, tuple[np.ndarray, np.ndarray]]) -> Claim:
         "3",
         "Prop. 1: on-policy distillation copies the teacher where it goes",
         "A tabular student of on-policy-distill without reward converges on the states that the teacher reaches.",
-        "Although the update is no gradient (claim 1), each state's own divergence can only fall: the student's visits "
-        "change the speed at which a state is learned, not the direction. What the teacher visits, the student visits "
-        "in the end, and copies. This needs a table: with shared parameters the same row may turn for ever (claim 4).",
+        told(
+            effects,
+            "Although the update is no gradient (claim 1), each state's own divergence can only fall: the student's "
+            "visits change the speed at which a state is learned, not the direction. What the teacher visits, the "
+            "student visits in the end, and copies. This needs a table: with shared parameters the same row may turn "
+            "for ever (claim 4).",
+        ),
         tuple(effects),
     )
 
@@ -234,29 +246,38 @@ def _gains(found: Ends, row: str) -> tuple[Effect, ...]:
 
 
 def proposition_2(found: Ends) -> Claim:
+    effects = _gains(found, "v-gated")
     return Claim(
         "10",
         "Prop. 2: v-gated ends no worse than the teacher",
         "With exact values, imitating only where the teacher's value is above the student's, beside the task reward, "
         "ends at a policy whose value is at least the teacher's.",
-        "No student ended below its teacher, however bad; a bad teacher is left behind as soon as the student's values "
-        "have passed the teacher's, and then the task reward alone decides.",
-        _gains(found, "v-gated"),
+        told(
+            effects,
+            f"No student ended below its teacher by more than {SHORTFALL:g} of what the best policy gains over it, "
+            "however bad the teacher. A bad teacher is left behind as soon as the student's values have passed the "
+            "teacher's, and then the task reward alone decides.",
+        ),
+        effects,
     )
 
 
 def proposition_3(found: Ends, short_of: np.ndarray) -> Claim:
+    effects = (
+        *_gains(found, "teacher-critic"),
+        median_of("short of one exact step of policy improvement", short_of, below=0.1),
+    )
     return Claim(
         "10a",
         "Prop. 3: teacher-critic ends no worse than the teacher",
         "With one-step returns that end in the teacher's value (TD + V_T), the student ends no worse than the teacher.",
-        "The student learns the action that is best if the teacher acts afterwards, which is one step of policy "
-        "improvement on the teacher: never worse, and better unless the teacher is optimal; but it stops there, "
-        "short of the best policy.",
-        (
-            *_gains(found, "teacher-critic"),
-            median_of("short of one exact step of policy improvement", short_of, below=0.1),
+        told(
+            effects,
+            "The student learns the action that is best if the teacher acts afterwards, which is one step of policy "
+            "improvement on the teacher: never worse, and better unless the teacher is optimal; but it goes no further "
+            "than this one step.",
         ),
+        effects,
     )
 
 
@@ -274,8 +295,12 @@ def proposition_4(paid: dict[str, tuple[np.ndarray, ...]]) -> Claim:
         "Prop. 4: with an optimal teacher V-reward pays the advantage",
         "With an optimal teacher the reward r + V_T(s') - V_T(s) is 0 in expectation for an optimal action and "
         "negative for any other.",
-        "So it is, in every state of every MDP: what is paid is the advantage A*(s, a). It is compared with 0, not "
-        "with the reward r itself: some wrong actions are paid more than r, as the last line counts.",
+        told(
+            effects,
+            "So it is, in every state of every MDP: what is paid is the advantage A*(s, a). It is compared with 0, not "
+            f"with the reward r itself: of the wrong actions {effects[-1].value:.0%} are paid less than r, the others "
+            "are not.",
+        ),
         effects,
     )
 

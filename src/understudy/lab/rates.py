@@ -7,7 +7,8 @@ teacher without noise. Where several serve alike, a small rate is the one whose 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from understudy.engines.tabular.setting import Setting
-from understudy.errors import ConfigurationError
+from understudy.errors import ConfigurationError, nearest
 from understudy.lab.curve import Curve, Ground, Tutor
 from understudy.lab.experiment import Measured, Scale
 from understudy.lab.verdict import area
@@ -183,15 +184,46 @@ def best(found: dict[str, Measured]) -> tuple[float, dict[float, float]]:
     return min(one for one, value in areas.items() if value >= greatest - TOLERANCE), areas
 
 
-def main() -> Iterator[str]:
-    """The table's lines, as they stand in this file."""
+def lines(methods: Sequence[str] = (), smaller: int = 1) -> Iterator[str]:
+    """The table's lines, as they stand in this file; ``methods``: of these rows alone."""
     with TemporaryDirectory() as folder:
         for key in keys():
-            chosen, areas = choose(key, Path(folder))
+            if methods and key.method not in methods:
+                continue
+            chosen, areas = choose(key, Path(folder), smaller)
             told = " ".join(f"{one:g}: {value:.2f}" for one, value in areas.items())
             yield f"    {key!r}: {chosen:g},  # {told}"
 
 
-if __name__ == "__main__":
-    for line in main():
+def parser() -> ArgumentParser:
+    """The options of ``python -m understudy.lab.rates``."""
+    rows = list(dict.fromkeys(key.method for key in keys()))
+    made = ArgumentParser(
+        "python -m understudy.lab.rates",
+        description="Choose the learning rates of the sampled experiments anew, and print them as they stand in "
+        f"lab/rates.py. Each of {len(keys())} lines is chosen from {len(GRID)} short trainings on up to "
+        f"{SIZES[4][0]} worlds; all of them take hours.",
+    )
+    made.add_argument("methods", nargs="*", metavar="METHOD", help=f"only these rows, of {', '.join(rows)}")
+    made.add_argument(
+        "--smaller", type=int, default=1, metavar="N", help="divide worlds and iterations by N, for a first look"
+    )
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table's lines as they are found."""
+    made = parser()
+    options = made.parse_args(arguments)
+    known = {key.method for key in keys()}
+    for name in options.methods:
+        if name not in known:
+            made.error(f"no rate is chosen for {name!r}; {nearest(name, known)}")
+    if options.smaller < 1:
+        made.error(f"--smaller is a whole number from 1 on, got {options.smaller}")
+    for line in lines(options.methods, options.smaller):
         print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

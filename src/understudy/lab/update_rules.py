@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -27,6 +27,9 @@ EPISODES = {4: 2000, 40: 500, 400: 100, 4000: 20}
 VARIANCE_MDPS = 10
 
 STUDENTS = {"monte-carlo": "Monte-Carlo student", "one-step": "one-step student", OWN_STEP: "own-step rewards"}
+CHARGED = "Ending an episode early spares a student the charge of its further steps: see the notes."
+UNCHARGED = "With own-step rewards nothing is earned by ending an episode."
+ENDING = {student: UNCHARGED if one == OWN_STEP else CHARGED for one, student in STUDENTS.items()}
 NUMBERS = {"Monte-Carlo student": "7{}", "one-step student": "7{}'", "own-step rewards": "7{}''"}
 
 Found = Mapping[tuple[str, int], Measured]
@@ -69,7 +72,7 @@ def floored(method: str) -> Curve:
     return soft(method, FLOOR)
 
 
-def first_claim(number: str, found: Mapping[str, Measured], where: str, tried: str = "") -> Claim:
+def first_claim(number: str, found: Mapping[str, Measured], where: str, tried: str = "", remark: str = CHARGED) -> Claim:
     """That entropy-regularised is the fastest."""
     mine = mean_return(found["entropy-regularised"])
     effects = tuple(
@@ -81,10 +84,7 @@ def first_claim(number: str, found: Mapping[str, Measured], where: str, tried: s
         number,
         f"At 4 actions entropy-regularised is the fastest of all, {where}",
         "Fig. 4: with 4 actions entropy-regularised is the fastest of all.",
-        "Compared is the mean return over the whole training. Its reward, log π(a), is a large number, so that at "
-        "equal rates it moves the student furthest; but it is charged at every step, and a student can also avoid the "
-        "charge by ending the episode: wherever the teacher is unsure, or was never trained, a cell that ends the "
-        "episode with a loss is as good as one that ends it with a prize.",
+        f"Compared is the mean return over the whole training. {remark}",
         effects,
         tried,
     )
@@ -101,7 +101,7 @@ def failing_claim(found: Found, student: str) -> Claim:
         f"From 400 actions on entropy-regularised fails, {student}",
         "Fig. 4: from 400 actions on, entropy-regularised falls below where it began.",
         "The gradient is estimated from the actions that were tried; among hundreds of them the teacher's is rarely "
-        "one, and every step costs log π, so what is learned first is to end the episode.",
+        f"one. {ENDING[student]}",
         tuple(effects),
     )
 
@@ -119,8 +119,8 @@ def steady_claim(found: Found, student: str) -> Claim:
         "Fig. 4: taking the expectation over actions exactly, exp-entropy-regularised stays with on-policy-distill "
         "from 4 to 4000 actions.",
         "The gain is the last return above that of the uniform policy where all began; staying with is read as at "
-        "least nine tenths. In expectation its update is that of entropy-regularised, and so is what it minimises: "
-        "the charge per step, and the reward for ending the episode, are the same.",
+        "least nine tenths. In expectation its update is that of entropy-regularised, and so is what it minimises. "
+        f"{ENDING[student]}",
         tuple(effects),
     )
 
@@ -226,7 +226,7 @@ def student_claims(found: Found, student: str) -> list[Claim]:
     """Claim 7, of one kind of student."""
     at_four = {method: found[method, 4] for method in RULES}
     return [
-        first_claim(NUMBERS[student].format("a"), at_four, f"each at its chosen rate, {student}", TRIED),
+        first_claim(NUMBERS[student].format("a"), at_four, f"each at its chosen rate, {student}", TRIED, ENDING[student]),
         failing_claim(found, student),
         steady_claim(found, student),
         baseline_claim(found, student),
@@ -234,7 +234,7 @@ def student_claims(found: Found, student: str) -> list[Claim]:
 
 
 def size_panels(found: Found, student: str, row: int) -> list[Panel]:
-    figure = f"{student}, each row at its chosen rate"
+    figure = f"{student[0].upper()}{student[1:]}, each row at its chosen rate"
     return [panel(f"{n} actions", {m: found[m, n] for m in RULES}, row=row, figure=figure, x_log=True) for n in ACTIONS]
 
 
@@ -257,7 +257,7 @@ def settings(scale: Scale) -> dict[str, object]:
             for method in RULES
         },
         "gamma": GAMMA,
-        "teacher": repr(tutor()),
+        "teacher": asdict(tutor()),
     }
 
 
@@ -287,6 +287,12 @@ NOTES = (
         "A one-step student subtracts a learned critic from its reward of one step and the next state's value "
         "(GAE with lambda 0). The critic begins at 0, which no charged episode can reach: what was not tried "
         "looks good."
+    ),
+    (
+        "The reward log π(a) of the entropy rows is a large number, so that at equal rates it moves the student "
+        "furthest; but it is charged at every step, and a student can also avoid the charge by ending the episode: "
+        "wherever the teacher is unsure, or was never trained, a cell that ends the episode with a loss is as good as "
+        "one that ends it with a prize."
     ),
     (
         "With own-step rewards log π(a) counts for the action that it is paid for and for no earlier one (credit 0). "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from understudy.mdp.grid import KINDS
 from understudy.mdp.solve import Chain, optimal
 
 SHOWN = 6
+PICTURES = "Worlds of this seed; above each its number, its teacher's return and the best possible return"
 PRINTED = {"#": 35, "-1": 41, "+10": 3, "+5": 2, "-10": 6, "-5": 4}
 """Cells of each kind in the one world that the paper prints."""
+PERCENTILES = {5: "5th percentile", 25: "25th percentile", 50: "median", 75: "75th percentile", 95: "95th percentile"}
 NAMES = {
     "#": "walls",
     "-1": "cells of -1",
@@ -53,6 +55,7 @@ def picture(seed: int, index: int) -> Picture:
         world.terminal.tolist(),
         policy.tolist(),
         row=index // 3,
+        figure=PICTURES,
     )
 
 
@@ -117,16 +120,15 @@ def run(bench: Bench) -> Findings:
     found = {name: np.array(values) for name, values in returns.items()}
     pictures = tuple(picture(seed, index) for index in range(min(SHOWN, bench.scale.mdps)))
     claims = (odds_claim(np.array(kinds)), teacher_claim(found))
-    settings = {"world": repr(Ground()), "teacher": repr(tutor())}
+    settings = {"world": asdict(Ground()), "teacher": asdict(tutor())}
     return Findings("worlds", "The worlds", SUMMARY, claims, (*pictures, quantiles(found)), settings, NOTES)
 
 
 def quantiles(found: dict[str, np.ndarray]) -> Table:
-    at = (0.05, 0.25, 0.5, 0.75, 0.95)
     rows: list[list[str | float]] = [
-        [name, *(round(float(x), 2) for x in np.quantile(values, at))] for name, values in found.items()
+        [name, *(round(float(x), 2) for x in np.percentile(values, list(PERCENTILES)))] for name, values in found.items()
     ]
-    return Table("Returns over worlds", ["policy", *(f"{100 * share:g} % below" for share in at)], rows)
+    return Table("Returns over worlds", ["policy", *PERCENTILES.values()], rows)
 
 
 SUMMARY = (

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from understudy.reports import words
 
 TEMPLATES = Path(__file__).parent / "templates"
+CODE = r"(`[^`\n]+`)"
+"""What stands between backticks, with them."""
 
 
 def render(name: str, **content: Any) -> str:
@@ -37,19 +40,34 @@ def _environment(html: bool) -> jinja2.Environment:
         "summarised": words.summarised,
         "cell": cell,
         "plain": plain,
+        "coded": coded,
         "kind": lambda outcome: outcome.replace(" ", "-"),
         "held": lambda holds: words.HELD[holds],
     }
     return environment
 
 
+def coded(text: object) -> Markup:
+    """Text for HTML, escaped, with what stands between backticks as code."""
+    return Markup(re.sub(CODE, lambda found: f"<code>{found[0][1:-1]}</code>", str(escape(text))))
+
+
 def plain(text: object) -> str:
-    """Text that Markdown takes as it is: nothing in it becomes a tag, a link, a list or emphasis."""
-    escaped = re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", str(text))
+    """Text that Markdown takes as it is: nothing in it becomes a tag, a link, a list or emphasis.
+
+    What stands between backticks stays code.
+    """
+    parts = re.split(CODE, str(text))
+    return "".join(part if at % 2 else _escaped(part) for at, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    escaped = re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", text)
     escaped = re.sub(r"^(\s*)([-+])(\s)", r"\1\\\2\3", escaped)
     return re.sub(r"^(\s*\d+)\.(\s)", r"\1\\.\2", escaped)
 
 
 def cell(text: object) -> str:
     """The same in one line, for a table."""
-    return re.sub(r"\s*\n\s*", " ", plain(text)).strip()
+    coded = re.sub(CODE, lambda found: found[0].replace("|", r"\|"), plain(text))
+    return re.sub(r"\s*\n\s*", " ", coded).strip()

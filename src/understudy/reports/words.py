@@ -36,12 +36,10 @@ def verdict(claim: Claim) -> str:
 
 
 def leading(claim: Claim) -> Effect | None:
-    """The effect that a table shows: the first that decides; where the claim fails, the first that fails."""
+    """The effect that a table shows: the first that fails; where none does, the first that decides."""
     held = [effect for effect in claim.effects if effect.holds is not None]
     failed = [effect for effect in held if not effect.holds]
-    if failed and claim.outcome == "not reproduced":
-        return failed[0]
-    return next(iter(held or claim.effects), None)
+    return next(iter(failed or held or claim.effects), None)
 
 
 def summarised(claim: Claim) -> str:
