@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import understudy
+from understudy.lab.experiment import Measured
 from understudy.methods import METHODS, from_toml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FILE_LINES, FUNCTION_LINES = 400, 40
 BANNED = {"utils", "util", "base", "manager", "common", "helpers", "misc"}
 OPTIONAL = {
-    "ale_py", "cv2", "envpool", "numba", "onnx", "onnxruntime", "ray", "sb3_contrib", "stable_baselines3", "tensorboard",
+    "ale_py", "cv2", "envpool", "numba", "onnx", "onnxruntime", "ray", "sb3_contrib", "stable_baselines3",
+    "tensorboard",
 }  # fmt: skip
 HEAVY = {"torch", "gymnasium", "matplotlib", "rich", "tyro"}
 

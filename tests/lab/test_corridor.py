@@ -16,6 +16,8 @@ from understudy.lab.corridor import (
     TUTORS,
     Found,
     adversarial_claim,
+    alike,
+    caption,
     learning_rate,
     optimal_claim,
     run,
@@ -47,6 +49,16 @@ def as_claimed() -> Found:
 def test_the_paper_s_end_points_are_found_where_they_are_so() -> None:
     assert optimal_claim(as_claimed()).outcome == "reproduced"
     assert adversarial_claim(as_claimed()).outcome == "reproduced"
+
+
+def test_a_caption_names_the_curves_that_hide_one_another() -> None:
+    groups = [group for group in alike(as_claimed(), "adversarial", GAMMAS[0]) if len(group) > 1]
+    assert groups == [["task-reward", "student-critic"], ["on-policy-distill", "on-policy-distill+r"]]
+    together = "task-reward, student-critic; on-policy-distill, on-policy-distill+r"
+    assert caption(as_claimed(), 1.0).startswith("Gamma 1. With the optimal teacher")
+    assert caption(as_claimed(), 1.0).endswith(
+        f"With the adversarial teacher these curves coincide to within 0.1: {together}."
+    )
 
 
 @pytest.mark.parametrize("method", ROWS)

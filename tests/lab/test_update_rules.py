@@ -14,6 +14,8 @@ from understudy.lab.rates import GRID, IMPERFECT, RATES, RULES, best, keys, rate
 from understudy.lab.sweep import Sweep
 from understudy.lab.update_rules import (
     ACTIONS,
+    CHARGED,
+    UNCHARGED,
     Found,
     baseline_claim,
     curve,
@@ -21,6 +23,7 @@ from understudy.lab.update_rules import (
     first_claim,
     run,
     steady_claim,
+    student_claims,
     variance_claim,
     worlds_for,
 )
@@ -116,6 +119,13 @@ def test_a_small_run_shows_all_sizes_for_every_kind_of_student(tmp_path: Path) -
     numbers = [claim.number for claim in findings.claims]
     assert numbers == [*(f"7{one}{mark}" for mark in ("", "'", "''") for one in "abcd"), "7.1", "7.2", "7.3", "7e", "8"]
     assert len([one for one in findings.figures if one.kind == "curves"]) == 3 * 4 + 3
+
+
+def test_a_remark_on_own_step_rewards_does_not_say_that_ending_an_episode_pays() -> None:
+    found = as_claimed()
+    for student, pays in (("one-step student", True), ("own-step rewards", False)):
+        remarks = [one.found for one in student_claims(found, student)[:3]]
+        assert all((CHARGED in remark) == pays and (UNCHARGED in remark) != pays for remark in remarks)
 
 
 def test_own_step_rewards_count_for_the_action_that_they_are_paid_for() -> None:

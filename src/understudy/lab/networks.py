@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -233,17 +233,22 @@ def imperfect_claim(groups: dict[Key, Group]) -> Claim:
 
 
 def panels(groups: dict[Key, Group]) -> tuple[Panel, ...]:
-    def panel(title: str, keys: Sequence[Key], row: int) -> Panel:
+    def panel(title: str, keys: Sequence[Key], row: int, figure: str) -> Panel:
         series = [_series(key[0].removesuffix(" (critic)"), groups[key]) for key in keys]
         one = groups[keys[0]]
         x = [float(n) for n in one.updates]
         series.append(Series("teacher", x, [float(one.teacher.mean())] * len(x), dashed=True))
-        return Panel(title, f"updates of {EPISODES} episodes", "return", tuple(series), row)
+        return Panel(title, f"updates of {EPISODES} episodes", "return", tuple(series), row, figure=figure)
 
-    controls = panel("Who acts", [(name, 4, 0.0) for name in CONTROLS], 0)
-    rules = [panel(f"{n} actions", [(name, n, 0.0) for name in RULES], 1) for n in ACTIONS]
+    controls = panel("Who acts", [(name, 4, 0.0) for name in CONTROLS], 0, "Student-driven and teacher-driven")
+    rules = [panel(f"{n} actions", [(name, n, 0.0) for name in RULES], 1, "Four rules") for n in ACTIONS]
     noisy = [
-        panel(f"{noise:.0%} teacher noise", [(f"{name} (critic)", 4, noise) for name in IMPERFECT], 2)
+        panel(
+            f"{100 * noise:g} % teacher noise",
+            [(f"{name} (critic)", 4, noise) for name in IMPERFECT],
+            2,
+            "An imperfect teacher",
+        )
         for noise in NOISES
     ]
     return controls, *rules, *noisy
@@ -269,11 +274,12 @@ def networks(bench: Bench) -> Findings:
         {
             "worlds": len(one.teacher), "updates": int(one.updates[-1]), "episodes an update": EPISODES,
             "student": example.setting.student, "Adam's learning rate": example.setting.learning_rate,
-            "teacher": repr(example.tutor),
+            "teacher": asdict(example.tutor), "world": asdict(example.ground),
             "seed": bench.scale.seed,
         },
         (
             "One learning rate for all rows and sizes, chosen before the runs and tuned for none of them.",
+            f"Intervals resample {len(one.teacher)} worlds: with so few they are somewhat too narrow.",
             "A table's update moves the visited states alone; a network's moves all states at once.",
         ),
     )  # fmt: skip

@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = {key.method for key in keys()}
     for name in options.methods:
         if name not in known:
-            made.error(f"no rate is chosen for {name!r}; {nearest(name, known)}")
+            made.error(f"no rate is chosen for {name!r}.{nearest(name, known)} `--help` lists the rows that have one.")
     if options.smaller < 1:
         made.error(f"--smaller is a whole number from 1 on, got {options.smaller}")
     for line in lines(options.methods, options.smaller):

@@ -72,7 +72,9 @@ def floored(method: str) -> Curve:
     return soft(method, FLOOR)
 
 
-def first_claim(number: str, found: Mapping[str, Measured], where: str, tried: str = "", remark: str = CHARGED) -> Claim:
+def first_claim(
+    number: str, found: Mapping[str, Measured], where: str, tried: str = "", remark: str = CHARGED
+) -> Claim:
     """That entropy-regularised is the fastest."""
     mine = mean_return(found["entropy-regularised"])
     effects = tuple(
@@ -226,7 +228,9 @@ def student_claims(found: Found, student: str) -> list[Claim]:
     """Claim 7, of one kind of student."""
     at_four = {method: found[method, 4] for method in RULES}
     return [
-        first_claim(NUMBERS[student].format("a"), at_four, f"each at its chosen rate, {student}", TRIED, ENDING[student]),
+        first_claim(
+            NUMBERS[student].format("a"), at_four, f"each at its chosen rate, {student}", TRIED, ENDING[student]
+        ),
         failing_claim(found, student),
         steady_claim(found, student),
         baseline_claim(found, student),

@@ -126,7 +126,8 @@ def run(bench: Bench) -> Findings:
 
 def quantiles(found: dict[str, np.ndarray]) -> Table:
     rows: list[list[str | float]] = [
-        [name, *(round(float(x), 2) for x in np.percentile(values, list(PERCENTILES)))] for name, values in found.items()
+        [name, *(round(float(x), 2) for x in np.percentile(values, list(PERCENTILES)))]
+        for name, values in found.items()
     ]
     return Table("Returns over worlds", ["policy", *PERCENTILES.values()], rows)
 

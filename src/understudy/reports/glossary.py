@@ -27,8 +27,8 @@ WORDS = {
     "objective, so that following it goes downhill and cannot go round in circles.",
     "[a, b]": "A 95 % interval, by resampling worlds, where nothing else is said. A statement holds if the whole "
     "interval says so.",
-    "Never, undefined": "A level that a curve did not reach within the run is reached never; so is a ratio of iterations "
-    "never where its upper curve did not arrive, and undefined where neither did.",
+    "Never, undefined": "A level that a curve did not reach within the run is reached never. A ratio of iterations "
+    "is never where its first curve did not arrive, and undefined where neither did.",
     "Verdict": "Computed from the data. Reproduced: all statements of the claim hold; partly: some; not reproduced: "
     "none.",
 }

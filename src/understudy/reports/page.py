@@ -57,8 +57,7 @@ def plain(text: object) -> str:
 
     What stands between backticks stays code.
     """
-    parts = re.split(CODE, str(text))
-    return "".join(part if at % 2 else _escaped(part) for at, part in enumerate(parts))
+    return "".join(part if at % 2 else _escaped(part) for at, part in enumerate(re.split(CODE, str(text))))
 
 
 def _escaped(text: str) -> str:
@@ -69,5 +68,6 @@ def _escaped(text: str) -> str:
 
 def cell(text: object) -> str:
     """The same in one line, for a table."""
-    coded = re.sub(CODE, lambda found: found[0].replace("|", r"\|"), plain(text))
-    return re.sub(r"\s*\n\s*", " ", coded).strip()
+    parts = enumerate(re.split(CODE, str(text)))
+    escaped = "".join(part.replace("|", r"\|") if at % 2 else _escaped(part) for at, part in parts)
+    return re.sub(r"\s*\n\s*", " ", escaped).strip()
