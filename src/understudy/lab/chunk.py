@@ -21,7 +21,10 @@ from understudy.lab.draw import draw_mdp, draw_teacher, training_seeds
 MOST_MDPS = 32
 MOST_CELLS = 2_000_000
 KEPT = 3
-_CODE = ("engines/tabular", "mdp", "math/compiled.py", "lab/chunk.py", "lab/draw.py")
+_CODE = (
+    "engines/tabular", "mdp", "math/compiled.py", "methods/method.py", "methods/schedule.py", "lab/chunk.py",
+    "lab/draw.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from understudy.engines.tabular.pack import pack
 from understudy.engines.tabular.setting import Setting
-from understudy.engines.tabular.train import METRICS, facts, train
+from understudy.engines.tabular.train import METRICS, facts, sampled_update, train
 from understudy.errors import ConfigurationError, MethodError
 from understudy.mdp.families import grid, random_mdp
 from understudy.mdp.model import MDP
@@ -181,3 +181,30 @@ def test_the_settings_refuse_what_would_bias_or_diverge():
         Setting(METHODS["teacher-distill"], baseline=True)
     with pytest.raises(ConfigurationError, match="gamma"):
         replace(Setting(METHODS["task-reward"]), gamma=1.5)
+
+
+def test_tables_of_a_wrong_shape_never_reach_compiled_code():
+    (mdp, teacher), *_ = random_pairs(1)
+    setting, right = Setting(METHODS["v-gated"]), np.zeros((7, 3))
+    with pytest.raises(ConfigurationError, match=r"logits must be finite numbers of the shape \[7, 3\], got \[2, 3\]"):
+        sampled_update(mdp, teacher, setting, right[:2], 10, 0)
+    with pytest.raises(ConfigurationError, match="with 1 that are not finite"):
+        sampled_update(mdp, teacher, setting, np.where(np.arange(21).reshape(7, 3) == 4, np.nan, 0.0), 10, 0)
+    with pytest.raises(ConfigurationError, match=r"values must be finite numbers of the shape \[7\]"):
+        sampled_update(mdp, teacher, setting, right, 10, 0, values=np.zeros(3))
+    with pytest.raises(ConfigurationError, match="at least one episode, got 0"):
+        sampled_update(mdp, teacher, setting, right, 0, 0)
+    with pytest.raises(ConfigurationError, match=r"logits must .* \[1, 7, 3\]"):
+        train(pack([mdp], [teacher]), setting, 1, np.array([1]), SEEDS[:1], logits=right)
+
+
+def test_visits_that_would_vanish_are_refused():
+    """A visit of weight 0 would not be told from none."""
+    with pytest.raises(ConfigurationError, match="vanish within 2000 steps; use max_steps below 581"):
+        Setting(METHODS["task-reward"], gamma=0.3, discounted_visits=True)
+    assert Setting(METHODS["task-reward"], gamma=0.3, discounted_visits=True, max_steps=580).max_steps == 580
+
+
+def test_a_learning_rate_that_is_no_number_is_refused():
+    with pytest.raises(ConfigurationError, match="learning_rate must not be negative, got nan"):
+        Setting(METHODS["task-reward"], learning_rate=float("nan"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from understudy.errors import ConfigurationError
@@ -29,7 +30,7 @@ class Setting:
     max_steps: int = 2000
 
     def __post_init__(self) -> None:
-        if min(extremes(self.learning_rate)) < 0:
+        if not min(extremes(self.learning_rate)) >= 0:  # so that NaN is refused too
             raise ConfigurationError(f"learning_rate must not be negative, got {self.learning_rate}")
         if not 0 < self.gamma <= 1:
             raise ConfigurationError(f"gamma must lie in (0, 1], got {self.gamma}")
@@ -39,6 +40,11 @@ class Setting:
             raise ConfigurationError(f"value_rate must lie in [0, 1], got {self.value_rate}")
         if self.max_steps < 1:
             raise ConfigurationError(f"max_steps must be at least 1, got {self.max_steps}")
+        if self.discounted_visits and self.gamma**self.max_steps == 0:
+            raise ConfigurationError(
+                f"discounted visits with gamma {self.gamma} vanish within {self.max_steps} steps; use max_steps below "
+                f"{int(-700 / math.log(self.gamma))}"
+            )
         if self.baseline and not self.method.control.is_student:
             raise ConfigurationError(
                 f"a baseline under control {self.method.control} would bias the update; use control student"

@@ -64,7 +64,7 @@ def train(
         raise ConfigurationError(f"measure_at must rise from 0 at least to {iterations} at most, got {points}")
     row, n = row_of(setting, iterations), len(packed)
     shape = n, packed.observations, packed.worlds[0].reward.shape[1]
-    theta = np.zeros(shape) if logits is None else np.array(logits, dtype=np.float64).reshape(shape)
+    theta = np.zeros(shape) if logits is None else _table(logits, shape, "logits")
     found, counts = np.zeros((n, len(points), len(METRICS))), np.zeros((n, 2), dtype=np.int64)
     random = np.asarray(seeds, dtype=np.uint64)
 
@@ -105,6 +105,17 @@ def _train_one(
             measure(world, student, others, found[point])
 
 
+def _table(numbers: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """A copy, checked: compiled code would write past the end of a table that is too small."""
+    table = np.array(numbers, dtype=np.float64)
+    if table.shape != shape or not np.isfinite(table).all():
+        raise ConfigurationError(
+            f"{name} must be finite numbers of the shape {list(shape)}, got {list(table.shape)}"
+            + (f" with {int((~np.isfinite(table)).sum())} that are not finite" if table.shape == shape else "")
+        )
+    return table
+
+
 def _teacher_thresholds(world: World, row: Row) -> np.ndarray:
     """``[S * A]``; nearly empty where the teacher never acts."""
     if not row.control[:, 0].any():
@@ -136,10 +147,13 @@ def sampled_update(
     """
     packed = pack([mdp], [teacher])
     check(setting, packed)
+    if episodes < 1:
+        raise ConfigurationError(f"sampled_update needs at least one episode, got {episodes}")
     world, row = packed.worlds[0], row_of(setting, 1)
-    student = student_of(np.array(logits, dtype=np.float64), world.teacher_value, len(row.credits), len(NUMBER))
+    logits = _table(logits, (packed.observations, mdp.actions), "logits")
+    student = student_of(logits, world.teacher_value, len(row.credits), len(NUMBER))
     if values is not None:
-        student.state_value[STUDENT_VALUE] = np.where(mdp.terminal, 0.0, values)
+        student.state_value[STUDENT_VALUE] = np.where(mdp.terminal, 0.0, _table(values, (mdp.states,), "values"))
     steps = room(mdp.states, len(logits), mdp.actions, row.max_steps)
     sums = np.zeros((2, *student.logits.shape))
     refresh_all(world, row, student, np.arange(len(logits)), steps.buffer)
