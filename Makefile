@@ -60,8 +60,9 @@ types: .venv/test.stamp  ## mypy
 contract: .venv/test.stamp  ## import-linter: imports go one way
 	$(BIN)/lint-imports --no-logo
 
-pages: .venv/test.stamp  ## Check that docs/methods says what the catalogue says
+pages: .venv/test.stamp  ## Check that docs/methods says what the catalogue says, and the README what the lab found
 	$(BIN)/python scripts/method_pages.py --check
+	$(BIN)/python scripts/lab_pages.py --check
 
 examples: .venv/test.stamp  ## Run every example
 	@mkdir -p build/examples
