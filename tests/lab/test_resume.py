@@ -19,8 +19,10 @@ from understudy.lab.sweep import Sweep
 
 LONG = replace(SMALL, mdps=400, iterations=4000)
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 sys.path.insert(0, sys.argv[1])
 from small_sweeps import curve
 from test_resume import LONG
