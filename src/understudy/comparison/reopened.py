@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-
-import numpy as np
 
 from understudy.comparison.gather import Finished
 from understudy.comparison.grid import Cell
-from understudy.runs.latency import Latency, measure
+from understudy.runs.evidence import latency
+from understudy.runs.latency import Latency
 from understudy.runs.reopen import Reopened, reopen
 
 TEACHER = ""
@@ -28,14 +26,5 @@ def latencies(finished: Sequence[Finished]) -> dict[str, Latency]:
             run = reopened(one.cell, with_teacher=TEACHER not in found)
             for name, who in ((TEACHER, "teacher"), (one.cell.student, "student")):
                 if name not in found:
-                    found[name] = _measured(run, who)
+                    found[name] = latency(run, who)
     return found
-
-
-def _measured(run: Reopened, who: str) -> Latency:
-    """One observation in, one action out, as the policy plays here."""
-    with closing(run.simulator(1)) as simulator:
-        observation = simulator.reset(0)
-        actor = run.actor(who, simulator)
-        start = np.zeros(1, bool)
-        return measure(lambda: actor(observation, start))

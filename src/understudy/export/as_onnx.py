@@ -46,23 +46,18 @@ def _converted(traced: torch.export.ExportedProgram, deployed: Deployed, opset: 
         ) from error
 
 
-class OpenedOnnx(Stepped):
-    """An ONNX file in ONNX Runtime, on one thread."""
+def open_file(path: Path, student: Student) -> Stepped:
+    """As ONNX Runtime reads it, on one thread."""
+    try:
+        session = open_session(path, PURPOSE)
+    except MissingExtra:
+        raise
+    except Exception as error:  # onnxruntime has no common error
+        raise ExportError(f"ONNX Runtime cannot open the exported file ({first_line(error)})") from error
+    inputs = Deployed(student).inputs
 
-    def __init__(self, path: Path, student: Student) -> None:
-        super().__init__(student)
-        try:
-            self.session = open_session(path, PURPOSE)
-        except MissingExtra:
-            raise
-        except Exception as error:  # onnxruntime has no common error
-            raise ExportError(f"ONNX Runtime cannot open the exported file ({first_line(error)})") from error
-
-    def run(self, feed: list[np.ndarray]) -> list[np.ndarray]:
-        found: list[np.ndarray] = self.session.run(None, dict(zip(self.deployed.inputs, feed, strict=True)))
+    def run(feed: list[np.ndarray]) -> list[np.ndarray]:
+        found: list[np.ndarray] = session.run(None, dict(zip(inputs, feed, strict=True)))
         return found
 
-
-def open_file(path: Path, student: Student) -> OpenedOnnx:
-    """As ONNX Runtime reads it."""
-    return OpenedOnnx(path, student)
+    return Stepped(student, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,21 +65,20 @@ def quiet() -> Iterator[None]:
 
 
 class Stepped:
-    """Calls ``run`` with inputs in their order; carries the memory from step to step."""
+    """A file that is run step by step; carries the memory from one to the next.
+
+    ``run``: all outputs, for the inputs' values in their order.
+    """
 
     up_to_constant = False
 
-    def __init__(self, student: Student) -> None:
-        self.deployed = Deployed(student)
+    def __init__(self, student: Student, run: Callable[[list[np.ndarray]], list[np.ndarray]]) -> None:
+        self.deployed, self.run = Deployed(student), run
         self.memory: np.ndarray | None = None
 
     @property
     def remembered(self) -> np.ndarray | None:
         return self.memory
-
-    def run(self, feed: list[np.ndarray]) -> list[np.ndarray]:
-        """All outputs, for the inputs' values in their order."""
-        raise NotImplementedError
 
     def begin(self) -> None:
         self.memory = None
@@ -99,22 +98,16 @@ class Stepped:
         return self.run(self.deployed.feed(observation, memory if memory.size else None))
 
 
-class OpenedProgram(Stepped):
-    """A ``.pt2`` file, loaded."""
-
-    def __init__(self, path: Path, student: Student) -> None:
-        super().__init__(student)
-        try:
-            with quiet():
-                self.module: Any = torch.export.load(path).module()
-        except Exception as error:  # torch.export has no common error
-            raise ExportError(f"torch.export.load cannot open the exported file ({first_line(error)})") from error
+def open_file(path: Path, student: Student) -> Stepped:
+    """As ``torch.export.load`` reads it."""
+    try:
+        with quiet():
+            module: Any = torch.export.load(path).module()
+    except Exception as error:  # torch.export has no common error
+        raise ExportError(f"torch.export.load cannot open the exported file ({first_line(error)})") from error
 
     @torch.no_grad()
-    def run(self, feed: list[np.ndarray]) -> list[np.ndarray]:
-        return [part.numpy() for part in self.module(*(torch.as_tensor(value) for value in feed))]
+    def run(feed: list[np.ndarray]) -> list[np.ndarray]:
+        return [part.numpy() for part in module(*(torch.as_tensor(value) for value in feed))]
 
-
-def open_file(path: Path, student: Student) -> OpenedProgram:
-    """As ``torch.export.load`` reads it."""
-    return OpenedProgram(path, student)
+    return Stepped(student, run)
