@@ -11,11 +11,12 @@ from torch import nn
 
 from understudy.envs.actions import ActionMap
 from understudy.envs.rollout import Actor
-from understudy.policies.network import Standardiser, VectorInput
+from understudy.policies.network import Dueling, Standardiser, VectorInput
 from understudy.policies.policy import Observation, Policy, tensors, without_value
 from understudy.policies.student import Student
 
 View = Callable[[Observation], Observation]
+RANDOM_SEED = 7
 SMALL_BATCH = 128  # beyond it NumPy hands products to its own threads, and PyTorch is faster
 
 
@@ -61,13 +62,13 @@ class PolicyActor:
         return self.memory
 
     def state(self) -> dict[str, Any]:
-        """What playing changes; only of an actor that samples."""
-        assert self.generator is not None
-        return {"generator": self.generator.bit_generator.state, "memory": self.memory}
+        """What playing changes."""
+        generator = None if self.generator is None else self.generator.bit_generator.state
+        return {"generator": generator, "memory": self.memory}
 
     def restore(self, state: dict[str, Any]) -> None:
-        assert self.generator is not None
-        self.generator.bit_generator.state = state["generator"]
+        if self.generator is not None:
+            self.generator.bit_generator.state = state["generator"]
         self.memory = None if state["memory"] is None else state["memory"].to(self.device)
 
     def keep(self, rows: np.ndarray) -> None:
@@ -86,6 +87,11 @@ class UniformActor:
         return self.actions.uniform(len(start), self.generator)
 
 
+def random_actor(actions: ActionMap) -> UniformActor:
+    """The random policy that figures are held against; its draws are the same wherever it begins."""
+    return UniformActor(actions, np.random.default_rng(RANDOM_SEED))
+
+
 class MixedActor:
     """At every step and in every copy, one of several actors drawn by ``weights``; all of them keep watching."""
 
@@ -98,16 +104,26 @@ class MixedActor:
             if weight == 1 and not self._others_remember(actor):
                 return actor(observation, start)
         chosen = self.generator.choice(len(self.actors), len(start), p=self.weights)
-        offers = [actor(observation, start) for actor in self.actors]
-        action = offers[0].copy()
-        for k, offer in enumerate(offers[1:], 1):
-            action[chosen == k] = offer[chosen == k]
+        action: np.ndarray | None = None
+        for k, (actor, weight) in enumerate(zip(self.actors, self.weights, strict=True)):
+            if weight == 0 and not _remembers(actor):
+                continue
+            offer = actor(observation, start)
+            action = offer.copy() if action is None else np.where(_as(chosen == k, offer), offer, action)
+        assert action is not None
         return action
 
     def _others_remember(self, acting: Actor) -> bool:
-        return any(
-            isinstance(actor, PolicyActor) and actor is not acting and actor.policy.memory_size for actor in self.actors
-        )
+        return any(actor is not acting and _remembers(actor) for actor in self.actors)
+
+
+def _remembers(actor: Actor) -> bool:
+    return isinstance(actor, PolicyActor) and actor.policy.memory_size > 0
+
+
+def _as(rows: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A mask ``[N]`` that spreads over ``[N, ...]``."""
+    return rows.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def numpy_forward(policy: Any) -> Callable[[Observation], np.ndarray] | None:
@@ -121,13 +137,14 @@ def numpy_forward(policy: Any) -> Callable[[Observation], np.ndarray] | None:
     entry, layers = policy.network.inputs[0], list(policy.network.layers)
     if not isinstance(entry, VectorInput) or entry.standardise is None or policy.network.keys != [""]:
         return None
-    if any(isinstance(m, nn.Linear) and m.weight.numel() > 128 * 128 for m in layers):
+    if any(isinstance(m, nn.Linear) and m.weight.numel() > 128 * 128 for m in policy.network.layers.modules()):
         return None
     steps = [_numpy_layer(layer) for layer in layers]
     if None in steps:
         return None
     standardise, dims = _numpy_standardiser(entry.standardise), entry.dims
     log_std = None if policy.log_std is None else policy.log_std.detach().numpy()
+    temperature = policy.temperature
 
     def forward(observation: Observation) -> np.ndarray:
         assert isinstance(observation, np.ndarray)
@@ -135,6 +152,8 @@ def numpy_forward(policy: Any) -> Callable[[Observation], np.ndarray] | None:
         x = standardise(x)
         for step in steps:
             x = step(x)  # type: ignore[misc]
+        if temperature is not None:
+            x = x / np.float32(temperature)
         return x if log_std is None else np.concatenate([x, np.broadcast_to(log_std, x.shape)], -1)
 
     return forward
@@ -153,6 +172,11 @@ def _numpy_layer(layer: nn.Module) -> Callable[[np.ndarray], np.ndarray] | None:
     if isinstance(layer, nn.Linear):
         weight, bias = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
         return lambda x: x @ weight + bias
+    if isinstance(layer, Dueling):
+        value, advantage = _numpy_layer(layer.value), _numpy_layer(layer.advantage)
+        assert value is not None
+        assert advantage is not None
+        return lambda x: value(x) + (a := advantage(x)) - a.mean(-1, keepdims=True)
     if isinstance(layer, nn.Tanh):
         return np.tanh
     if isinstance(layer, nn.ReLU):

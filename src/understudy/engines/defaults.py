@@ -10,10 +10,13 @@ from understudy.engines.schedule import Rhythm
 
 @dataclass(frozen=True)
 class Kind:
-    """What the defaults depend on: whether the row has a reward term, and whether the student has a memory."""
+    """What the defaults depend on: whether the row has a reward term, and whether the student has a memory; of rows of
+    action values, whether they learn by temporal differences, and whether the student sees pictures."""
 
     reward: bool
     recurrent: bool
+    differences: bool = False
+    pictures: bool = False
 
 
 BUDGET = 500_000
@@ -29,6 +32,17 @@ REINFORCING = Rhythm(
     collect=2048, batch=256, learning_rate=1e-3, final_learning_rate=1e-4, keep=False, clip=0.5, average=0.0
 )
 RECURRENT_REINFORCING = replace(REINFORCING, length=32, batch=512)
+DIFFERENCES = Rhythm(
+    collect=64,
+    updates=32,
+    batch=128,
+    store=100_000,
+    learning_rate=1e-3,
+    final_learning_rate=3e-4,
+    average=0.95,
+    clip=10.0,
+)
+PICTURES: dict[str, Any] = {"learning_rate": 5e-4, "final_learning_rate": 5e-5, "batch": 64, "store": 100_000}
 
 
 def rhythm_for(
@@ -44,6 +58,10 @@ def rhythm_for(
     rhythm = REINFORCING if kind.reward else CLONING
     if kind.recurrent:
         rhythm = RECURRENT_REINFORCING if kind.reward else RECURRENT_CLONING
+    if kind.differences:
+        rhythm = DIFFERENCES
+    if kind.pictures:
+        rhythm = replace(rhythm, **PICTURES)
     chosen: dict[str, Any] = {
         "learning_rate": learning_rate,
         "batch": batch,

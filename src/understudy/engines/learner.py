@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from understudy.engines.actor import View
-from understudy.engines.objective import Objective
+from understudy.engines.critic import Critic
 from understudy.engines.optimiser import FlatAdam
 from understudy.engines.schedule import Rhythm
 from understudy.engines.source import Source
-from understudy.engines.store import Columns, Store
+from understudy.engines.store import Columns
 from understudy.envs.rollout import Episodes, Window
+from understudy.envs.views import ObservationViews
 from understudy.errors import RunError
-from understudy.methods.method import Method
-from understudy.policies.policy import TensorObservation, tensors
+from understudy.policies.policy import Policy, TensorObservation, tensors
+from understudy.policies.student import Student
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,33 @@ class Record:
     facts: dict[str, float] = field(default_factory=dict)
 
 
+class Objective(Protocol):
+    """What is learned: windows become columns of a store, and minibatches of these a scalar that is minimised.
+
+    ``passes`` over a collection, ``at_once``: all of it in one minibatch; where the rhythm does not keep the store.
+    """
+
+    method: Any
+    student: Student
+    teacher: Policy
+    views: ObservationViews
+    critic: Critic | None
+    device: torch.device | str
+
+    @property
+    def passes(self) -> int: ...
+    @property
+    def at_once(self) -> bool: ...
+
+    def new_store(self, rhythm: Rhythm, copies: int) -> Any: ...
+    def prepare(self, window: Window, progress: float = 0.0) -> tuple[Columns, dict[str, float]]: ...
+    def begin(self, columns: Columns, optimiser: FlatAdam) -> None: ...
+    def loss(self, columns: Columns, method: Any) -> torch.Tensor: ...
+    def updated(self) -> None: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
 class Learner:
     """Rounds of collecting from a source and updating a student by an objective.
 
@@ -42,7 +70,7 @@ class Learner:
         self.source, self.objective, self.rhythm, self.budget = source, objective, rhythm, budget
         self.student = objective.student
         self.generator = torch.Generator().manual_seed(seed)
-        self.store = Store(rhythm.store, rhythm.length, objective.device)
+        self.store = objective.new_store(rhythm, source.rollout.simulator.copies)
         self.modules: dict[str, torch.nn.Module] = {"student": self.student}
         if objective.critic is not None:
             self.modules["critic"] = objective.critic
@@ -62,6 +90,8 @@ class Learner:
         if not self.env_steps:
             self._begin(window)
         columns, facts = self.objective.prepare(window, progress)
+        if not self.env_steps:
+            self.objective.begin(columns, self.optimiser)
         if not self.rhythm.keep:
             self.store.clear()
         self.store.add(columns)
@@ -143,12 +173,13 @@ class Learner:
         self.optimiser.on_both(lambda: network.absorb(mean, scale))
         self.optimiser.rescale(network.first_layer[0], scale)
 
-    def _update(self, method: Method) -> tuple[float, int]:
+    def _update(self, method: Any) -> tuple[float, int]:
         """Draw minibatches and step; the mean loss and how many there were."""
         total, count = torch.zeros((), device=self.objective.device), 0
         for columns in self._minibatches():
             loss = self.objective.loss(columns, method)
             self.optimiser.step(loss)
+            self.objective.updated()
             total += loss.detach()
             count += 1
         return float(total) / max(count, 1), count
@@ -158,7 +189,6 @@ class Learner:
         if self.rhythm.keep:
             yield from self.store.draws(self.rhythm.updates, batch, self.generator)
             return
-        whole = not self.objective.estimator.has_critic
-        for _ in range(self.objective.estimator.passes):
-            for rows in self.store.passes(len(self.store) if whole else batch, self.generator):
+        for _ in range(self.objective.passes):
+            for rows in self.store.passes(len(self.store) if self.objective.at_once else batch, self.generator):
                 yield self.store.take(rows)

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from understudy.engines.critic import Critic
 from understudy.engines.estimator import Estimator
+from understudy.engines.optimiser import FlatAdam
+from understudy.engines.schedule import Rhythm
 from understudy.engines.steps import Answers, StoredSteps, WindowSteps, window_steps
-from understudy.engines.store import Columns
+from understudy.engines.store import Columns, Store
 from understudy.envs.rollout import Window
 from understudy.envs.views import ObservationViews
 from understudy.errors import ConfigurationError
@@ -107,6 +109,23 @@ class Objective:
             self.run = mixed
         else:
             self.run = run
+
+    @property
+    def passes(self) -> int:
+        return self.estimator.passes
+
+    @property
+    def at_once(self) -> bool:
+        return not self.estimator.has_critic
+
+    def new_store(self, rhythm: Rhythm, copies: int) -> Store:
+        return Store(rhythm.store, rhythm.length, self.device)
+
+    def begin(self, columns: Columns, optimiser: FlatAdam) -> None:
+        """Nothing that the first window's columns decide."""
+
+    def updated(self) -> None:
+        """Nothing follows a step of the optimiser."""
 
     def state(self) -> dict[str, Any]:
         """What windows change besides the critic."""

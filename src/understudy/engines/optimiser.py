@@ -28,6 +28,7 @@ class FlatAdam:
         self.flat = torch.cat([p.detach().reshape(-1) for p in self.parameters])
         self.grad, self.mean = torch.zeros_like(self.flat), self.flat.clone()
         self.first, self.second = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
+        self.stride: Tensor | None = None
         self._tie()
 
     def _tie(self) -> None:
@@ -58,23 +59,38 @@ class FlatAdam:
         self.second.mul_(gamma).addcmul_(self.grad, self.grad, value=1 - gamma)
         scale = (1 - gamma**self.count) ** 0.5
         step = -self.learning_rate * scale / (1 - beta**self.count)
-        self.flat.addcdiv_(self.first, self.second.sqrt().add_(EPSILON * scale), value=step)
+        direction = self.first if self.stride is None else self.first * self.stride
+        self.flat.addcdiv_(direction, self.second.sqrt().add_(EPSILON * scale), value=step)
 
     def state(self) -> dict[str, Any]:
         """What steps change besides the parameters, which are their modules' to keep."""
-        return {"mean": self.mean, "first": self.first, "second": self.second, "count": self.count}
+        state = {name: getattr(self, name) for name in ("mean", "first", "second", "count")}
+        return state if self.stride is None else state | {"stride": self.stride}
 
     def restore(self, state: dict[str, Any]) -> None:
         for name in ("mean", "first", "second"):
             getattr(self, name).copy_(state[name])
+        self.stride = state["stride"].to(self.flat.device) if "stride" in state else None
         self.count = state["count"]
 
     def rescale(self, parameter: Tensor, factor: Tensor) -> None:
         """Follow a change of units: from now on the parameter's gradients are ``factor`` times what they were."""
-        at = sum(p.numel() for p in self.parameters[: [p is parameter for p in self.parameters].index(True)])
-        part = slice(at, at + parameter.numel())
+        part = self._part(parameter)
         self.first[part].view_as(parameter).mul_(factor)
         self.second[part].view_as(parameter).mul_(factor.square())
+
+    def stretch(self, parameter: Tensor, factor: float) -> None:
+        """Let a parameter take steps ``factor`` times as long: as if it were that many times a smaller one."""
+        self.stride = torch.ones_like(self.flat) if self.stride is None else self.stride
+        self.stride[self._part(parameter)] = factor
+
+    def _part(self, parameter: Tensor) -> slice:
+        at = sum(p.numel() for p in self.parameters[: [p is parameter for p in self.parameters].index(True)])
+        return slice(at, at + parameter.numel())
+
+    def moved(self) -> None:
+        """Begin the average anew from the parameters, which were set by hand."""
+        self.mean.copy_(self.flat)
 
     def on_both(self, change: Callable[[], None]) -> None:
         """Apply a change of the parameters to them and to their average."""

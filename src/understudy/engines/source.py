@@ -13,6 +13,7 @@ from understudy.envs.rollout import Rollout, Window
 from understudy.envs.simulator import Simulator
 from understudy.envs.views import ObservationViews
 from understudy.methods.method import Control
+from understudy.methods.q_method import Behaviour
 from understudy.policies.policy import Policy
 from understudy.policies.student import Student
 
@@ -43,7 +44,7 @@ class FreshRollouts:
     def __init__(
         self,
         simulator: Simulator,
-        control: Control,
+        control: Control | Behaviour,
         teacher: Policy,
         student: Student,
         views: ObservationViews,
@@ -51,22 +52,33 @@ class FreshRollouts:
         collect: int,
         seed: int,
         whole_episodes: bool = False,
+        greedy: bool = False,
+        first: int = 0,
+        first_teacher: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
+        """``greedy``: teacher and student take their best action. ``first``: environment steps of the first window, in
+        which what the control leaves to the two is the teacher's by ``first_teacher``; 0: a window like the others."""
         actions = ActionMap(student.family, simulator.action_space)
         streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, 1]).spawn(4)]
         self.control, self.student, self.teacher = control, student, teacher
-        self.student_actor = PolicyActor(student, views.student, streams[0], device)
-        self.teacher_actor = PolicyActor(teacher, views.teacher, streams[1], device)
+        self.student_actor = PolicyActor(student, views.student, None if greedy else streams[0], device)
+        self.teacher_actor = PolicyActor(teacher, views.teacher, None if greedy else streams[1], device)
         self.uniform = UniformActor(actions, streams[2])
         self.mixed = MixedActor((self.teacher_actor, self.student_actor, self.uniform), streams[3])
-        self.steps = max(1, collect // simulator.copies)
+        self.steps, self.first = (max(1, count // simulator.copies) for count in (collect, first or collect))
+        self.first_teacher = first_teacher if first else None
         self.whole_episodes = whole_episodes
         self.rollout = Rollout(simulator, actions, seed)
 
     def collect(self, progress: float) -> Window:
         self.mixed.weights = self.control.at(progress)
         self.student_actor.refresh()
+        if progress == 0 and self.first_teacher is not None:
+            teacher, student, uniform = self.mixed.weights
+            both, share = teacher + student, self.first_teacher
+            self.mixed.weights = both * share, both * (1 - share), uniform
+            return self.rollout.collect(self.mixed, self.first)
         if self.whole_episodes:
             return self.rollout.episodes(self.mixed)
         return self.rollout.collect(self.mixed, self.steps)

@@ -4,7 +4,7 @@
 >>> METHODS["n-distill"].reward
 """
 
-from understudy.methods.catalogue import METHODS, from_toml, lookup, parse_control
+from understudy.methods.catalogue import METHODS, Row, from_toml, lookup, parse_control
 from understudy.methods.method import (
     ATOMS,
     CONTROLS,
@@ -22,16 +22,21 @@ from understudy.methods.method import (
     with_expected_reward,
     with_weights,
 )
+from understudy.methods.q_method import Q_METHODS, Behaviour, QMethod, with_behaviour, with_q_weights
 from understudy.methods.schedule import Schedule
 
 __all__ = [
     "ATOMS",
     "CONTROLS",
     "METHODS",
+    "Q_METHODS",
+    "Behaviour",
     "Control",
     "Method",
     "Need",
     "Part",
+    "QMethod",
+    "Row",
     "Schedule",
     "corrected",
     "from_toml",
@@ -40,9 +45,11 @@ __all__ = [
     "parse_control",
     "plus_task_reward",
     "term_text",
+    "with_behaviour",
     "with_control",
     "with_credit",
     "with_divergence",
     "with_expected_reward",
+    "with_q_weights",
     "with_weights",
 ]

@@ -17,6 +17,7 @@ from understudy.methods.method import (
     mixture,
     plus_task_reward,
 )
+from understudy.methods.q_method import Q_METHODS, QMethod, with_behaviour
 from understudy.methods.schedule import parse
 
 TEACHER, STUDENT = CONTROLS["teacher"], CONTROLS["student"]
@@ -118,17 +119,21 @@ _PLUS_R = (ON_POLICY_DISTILL, ENTROPY_REGULARISED, KL_REGULARISED, N_DISTILL, EX
 METHODS: dict[str, Method] = {row.name: row for row in (*_ROWS, *(plus_task_reward(row) for row in _PLUS_R))}
 
 
-def lookup(name: str) -> Method:
+Row = Method | QMethod
+ROWS: dict[str, Row] = {**METHODS, **Q_METHODS}
+
+
+def lookup(name: str) -> Row:
     """A row by its name, or from a TOML file as ``FILE.toml[:NAME]``."""
-    if name in METHODS:
-        return METHODS[name]
+    if name in ROWS:
+        return ROWS[name]
     path, _, row = name.partition(".toml")
     if path and ".toml" in name:
         return _pick(from_toml(f"{path}.toml"), row.removeprefix(":"), f"{path}.toml")
-    raise ConfigurationError(f"unknown method {name!r}.{nearest(name, METHODS)} `understudy methods` lists them.")
+    raise ConfigurationError(f"unknown method {name!r}.{nearest(name, ROWS)} `understudy methods` lists them.")
 
 
-def _pick(rows: dict[str, Method], name: str, path: str) -> Method:
+def _pick(rows: dict[str, Row], name: str, path: str) -> Row:
     if not name and len(rows) == 1:
         return next(iter(rows.values()))
     if name in rows:
@@ -152,6 +157,7 @@ def parse_control(text: str) -> Control:
 
 _METHOD_KEYS = {"control", "loss", "reward", "gradient", "objective", "source", "notes"}
 _PART_KEYS = {"weight", "atom", "later", "credit"}
+_Q_KEYS = {"distance", "weight", "td", "control", "epsilon", "source", "notes"}
 _TYPES: dict[str, tuple[type, ...]] = {
     "control": (str,),
     "loss": (list,),
@@ -164,11 +170,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "atom": (str,),
     "later": (bool,),
     "credit": (int, float),
+    "distance": (str,),
+    "td": (int, float, str),
+    "epsilon": (int, float, str),
 }
 
 
-def from_toml(path: str | Path) -> dict[str, Method]:
-    """Rows from a file: one table a row, named by its header; parts are ``{weight, atom, later, credit}``."""
+def from_toml(path: str | Path) -> dict[str, Row]:
+    """Rows from a file: one table a row, named by its header; parts are ``{weight, atom, later, credit}``.
+
+    A table with ``distance`` or ``td`` is a row of action values: ``distance``, ``weight``, ``td``, ``control``,
+    ``epsilon``.
+    """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -182,7 +195,9 @@ def from_toml(path: str | Path) -> dict[str, Method]:
     return {name: _row(name, table, path) for name, table in tables.items()}
 
 
-def _row(name: str, table: dict[str, object], path: str | Path) -> Method:
+def _row(name: str, table: dict[str, object], path: str | Path) -> Row:
+    if "distance" in table or "td" in table:
+        return _q_row(name, table, path)
     _known(table, _METHOD_KEYS, f"{path}: [{name}]")
     words = {key: table[key] for key in ("gradient", "objective", "source", "notes") if key in table}
     try:
@@ -192,6 +207,18 @@ def _row(name: str, table: dict[str, object], path: str | Path) -> Method:
         )
         control = parse_control(str(table.get("control", "student")))
         return Method(name, control, loss, reward, **{"source": str(path), **words})  # type: ignore[arg-type]
+    except UnderstudyError as error:
+        raise type(error)(f"{path}: [{name}]: {error}") from None
+
+
+def _q_row(name: str, table: dict[str, object], path: str | Path) -> QMethod:
+    _known(table, _Q_KEYS, f"{path}: [{name}]")
+    words = {key: str(table[key]) for key in ("distance", "source", "notes") if key in table}
+    try:
+        weights = {key: parse(str(table[key])) for key in ("weight", "td", "epsilon") if key in table}
+        epsilon = weights.pop("epsilon", None)
+        row = QMethod(name, **weights, **({"source": str(path)} | words))  # type: ignore[arg-type]
+        return with_behaviour(row, parse_control(str(table.get("control", "student"))), epsilon)
     except UnderstudyError as error:
         raise type(error)(f"{path}: [{name}]: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -84,16 +85,17 @@ class VectorInput(nn.Module):
 class ImageInput(nn.Module):
     """Convolutions over a picture ``[..., H, W, C]`` or ``[..., C, H, W]``; bytes are divided by 255."""
 
-    def __init__(self, space: spaces.Box, kind: str, width: int) -> None:
+    def __init__(self, space: spaces.Box, spec: Spec, width: int) -> None:
         super().__init__()
         self.channels_last = _channels_last(space.shape)
         channels, *extent = (space.shape[-1], *space.shape[:2]) if self.channels_last else space.shape
         self.scale = 255.0 if space.dtype == "uint8" else 1.0
         layers: list[nn.Module] = []
-        for out, kernel, stride in CONVOLUTIONS[kind]:
+        for full, kernel, stride in CONVOLUTIONS[spec.image]:
+            out = spec.scaled(full)
             if min(extent) < kernel:
                 raise SpaceError(
-                    f"cnn:{kind} is too deep for pictures of shape {space.shape}; use cnn:small or mlp:64,64"
+                    f"cnn:{spec.image} is too deep for pictures of shape {space.shape}; use cnn:small or mlp:64,64"
                 )
             layers += [nn.Conv2d(channels, out, kernel, stride), nn.ReLU()]
             channels, extent = out, [(e - kernel) // stride + 1 for e in extent]
@@ -104,6 +106,18 @@ class ImageInput(nn.Module):
         lead = x.shape[:-3]
         x = x.reshape(-1, *x.shape[-3:]).float() / self.scale
         return self.layers(x.permute(0, 3, 1, 2) if self.channels_last else x).reshape(*lead, -1)
+
+
+class Dueling(nn.Module):
+    """Action values as V + A − mean A (Wang et al. 2016), both read off one hidden layer."""
+
+    def __init__(self, size: int, outputs: int) -> None:
+        super().__init__()
+        self.value, self.advantage = nn.Linear(size, 1), nn.Linear(size, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        advantage = self.advantage(x)
+        return self.value(x) + advantage - advantage.mean(-1, keepdim=True)
 
 
 class Encoded(NamedTuple):
@@ -135,7 +149,7 @@ class Network(nn.Module):
         self.space, self.keys = space, list(parts)
         width = spec.widths[0] if spec.body == "cnn" else 64
         self.inputs = nn.ModuleList(
-            ImageInput(part, spec.image, width)  # type: ignore[arg-type]
+            ImageInput(part, spec, width)  # type: ignore[arg-type]
             if is_image(part) and spec.body != "linear"
             else VectorInput(part)
             for part in parts.values()
@@ -146,7 +160,10 @@ class Network(nn.Module):
         if spec.recurrent:
             self.memory = (nn.GRU if spec.body == "gru" else nn.LSTM)(size, spec.widths[0])
             size = spec.widths[0]
-        self.layers = nn.Sequential(*_hidden(size, widths, spec), nn.Linear(widths[-1] if widths else size, outputs))
+        last = widths[-1] if widths else size
+        self.layers = nn.Sequential(
+            *_hidden(size, widths, spec), Dueling(last, outputs) if spec.dueling else nn.Linear(last, outputs)
+        )
 
     @property
     def memory_size(self) -> int:
@@ -158,6 +175,15 @@ class Network(nn.Module):
             parts: Iterable[Tensor] = [m(observation[k]) for k, m in zip(self.keys, self.inputs, strict=True)]
             return torch.cat(list(parts), -1)
         return self.inputs[0](observation)
+
+    @property
+    def last_layers(self) -> list[nn.Linear]:
+        """What gives the answer: one layer, or a dueling head's two, the value's first."""
+        last = self.layers[-1]
+        if isinstance(last, Dueling):
+            return [last.value, last.advantage]
+        assert isinstance(last, nn.Linear)
+        return [last]
 
     @property
     def first_layer(self) -> tuple[Tensor, Tensor]:
@@ -252,4 +278,4 @@ def seeded(seed: int, build: Callable[..., Network], *arguments: Any) -> Network
 
 def value_spec(spec: Spec) -> Spec:
     """The body of a value network beside a policy of this kind; a recurrent policy's values the single observation."""
-    return Spec("mlp", (64, 64)) if spec.recurrent or spec.body == "linear" else spec
+    return Spec("mlp", (64, 64)) if spec.recurrent or spec.body == "linear" else replace(spec, dueling=False)

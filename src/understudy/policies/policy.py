@@ -56,6 +56,16 @@ def without_value(policy: Policy) -> Policy:
     return policy if spare is None else spare()
 
 
+def score_scale(policy: Any) -> float | None:
+    """What a policy's flat parameters are to be multiplied by to be action values, in the unit of the task reward.
+
+    None where they are none. A reward that VecNormalize scaled is scaled back.
+    """
+    if getattr(policy, "scores", False):
+        return float(getattr(policy, "value_scale", 1.0))
+    return getattr(policy, "score_scale", None)
+
+
 def tensors(observation: Observation, device: torch.device | str = "cpu") -> TensorObservation:
     """An environment's observation as tensors, without a copy where the type allows it; float64 becomes float32."""
     if isinstance(observation, dict):

@@ -1,8 +1,9 @@
-"""What a student is made of, as text: ``mlp:64,64:silu:layernorm``, ``linear``, ``cnn:nature``, ``gru:64``."""
+"""What a student is made of, as text: ``mlp:64,64:silu:layernorm``, ``linear``, ``cnn:nature:x0.5``, ``gru:64``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from understudy.errors import ConfigurationError, nearest
@@ -10,18 +11,26 @@ from understudy.errors import ConfigurationError, nearest
 BODIES = ("linear", "mlp", "cnn", "gru", "lstm")
 ACTIVATIONS = ("tanh", "relu", "silu", "gelu", "elu")
 IMAGE_BODIES = ("nature", "small")
-EXAMPLES = "linear, mlp:64,64, mlp:32,32:silu:layernorm, cnn:nature, cnn:small, gru:64 or lstm:64"
+EXAMPLES = (
+    "linear, mlp:64,64, mlp:32,32:silu:layernorm, cnn:nature, cnn:small:x0.5, mlp:64,64:dueling, gru:64 or lstm:64"
+)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One network body. ``widths``: hidden layers, or the memory's width; ``image``: which convolutions."""
+    """One network body. ``widths``: hidden layers, or the memory's width; ``image``: which convolutions.
+
+    ``scale``: of a cnn's channels and width, ``x0.5`` for half. ``dueling``: action values as a value and advantages
+    (Wang et al. 2016).
+    """
 
     body: str
     widths: tuple[int, ...] = ()
     image: str = "small"
     activation: str = "tanh"
     layernorm: bool = False
+    scale: float = 1.0
+    dueling: bool = False
 
     @property
     def recurrent(self) -> bool:
@@ -33,7 +42,12 @@ class Spec:
         first = self.image if self.body == "cnn" else ",".join(map(str, self.widths))
         default = "relu" if self.body == "cnn" else "tanh"
         words = [self.body, first, *([self.activation] if self.activation != default else [])]
-        return ":".join([*words, *(["layernorm"] if self.layernorm else [])])
+        words += [f"x{self.scale:g}"] if self.scale != 1 else []
+        return ":".join([*words, *(["layernorm"] if self.layernorm else []), *(["dueling"] if self.dueling else [])])
+
+    def scaled(self, channels: int) -> int:
+        """So many channels of the full network, at this one's scale."""
+        return max(1, round(channels * self.scale))
 
 
 def parse(text: str) -> Spec:
@@ -47,16 +61,31 @@ def parse(text: str) -> Spec:
             raise ConfigurationError(f"student {text!r} lacks its size. Write {EXAMPLES}.")
         spec |= _size(body, words.pop(0), text)
     for word in words:
-        if word == "layernorm":
-            spec["layernorm"] = True
+        if word in ("layernorm", "dueling"):
+            spec[word] = True
+        elif body == "cnn" and word.startswith("x"):
+            spec["scale"] = _scale(word, text)
         elif word in ACTIVATIONS:
             spec["activation"] = word
         else:
-            known = (*ACTIVATIONS, "layernorm")
+            known = (*ACTIVATIONS, "layernorm", "dueling")
             raise ConfigurationError(
                 f"student {text!r}: unknown word {word!r}.{nearest(word, known)} Write {EXAMPLES}."
             )
-    return Spec(**spec)
+    if body == "linear" and spec.get("dueling"):
+        raise ConfigurationError(f"student {text!r}: a dueling head needs a hidden layer, as in mlp:64,64:dueling")
+    read = Spec(**spec)
+    return read if read.scale == 1 else replace(read, widths=tuple(map(read.scaled, read.widths)))
+
+
+def _scale(word: str, text: str) -> float:
+    try:
+        scale = float(word[1:])
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise ConfigurationError(f"student {text!r}: expected a scale above 0 such as x0.5, got {word!r}")
+    return scale
 
 
 def _size(body: str, word: str, text: str) -> dict[str, object]:

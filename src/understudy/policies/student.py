@@ -20,10 +20,11 @@ class Student(nn.Module):
 
     ``state_dependent_std``: a Gaussian's deviations come from the network (as a teacher's with gSDE or SAC's do);
     else they are one learned vector. ``with_value``: a second network estimates the value of the task reward.
+    ``temperature``: the network answers action values, and acts as softmax(Q / temperature); None: it answers logits.
     """
 
     full_support = True
-    scores = False
+    scores = False  # its answers are logits: action values are divided by the temperature already
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Student(nn.Module):
         *,
         state_dependent_std: bool = False,
         with_value: bool = False,
+        temperature: float | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -48,16 +50,16 @@ class Student(nn.Module):
         self.value_network = (
             seeded(seed + 1, Network, observation_space, value_spec(self.spec), 1) if with_value else None
         )
+        self.temperature = temperature
         self.facts: dict[str, Any] = {}
         self._calm_last_layer()
 
     def _calm_last_layer(self) -> None:
         """Begin near the uniform policy, or near the middle of the actions."""
-        last = self.network.layers[-1]
-        assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            last.weight.mul_(0.1)
-            last.bias.zero_()
+            for last in self.network.last_layers:
+                last.weight.mul_(0.1)
+                last.bias.zero_()
 
     @property
     def memory_size(self) -> int:
@@ -88,7 +90,7 @@ class Student(nn.Module):
     ) -> tuple[Distribution, Tensor | None]:
         """The distributions ``[...]`` and the memory after; always in float32."""
         out, memory = self.network(observation, memory, start)
-        out = out.float()
+        out = out.float() if self.temperature is None else out.float() / self.temperature
         return self.family(out) if self.log_std is None else self.family.normal(out, self.log_std), memory
 
     def forward(
@@ -97,6 +99,15 @@ class Student(nn.Module):
         policy, memory = self.distribution(observation, memory, start)
         value = None if self.value_network is None else self.value_network(observation)[0][..., 0]
         return Heads(policy, value), memory
+
+    @property
+    def score_scale(self) -> float | None:
+        """See :func:`understudy.policies.policy.score_scale`."""
+        return self.temperature
+
+    def action_values(self, observation: TensorObservation | Encoded) -> Tensor:
+        """What the network answers, ``[..., A]``: action values, or logits."""
+        return self.network(observation)[0].float()
 
     def begin_like(self, teacher_flat: Tensor) -> None:
         """Start a Gaussian at the teacher's average deviations, so that means matter from the first update."""
@@ -107,6 +118,5 @@ class Student(nn.Module):
             if self.log_std is not None:
                 self.log_std.copy_(log_std)
             else:
-                last = self.network.layers[-1]
-                assert isinstance(last, nn.Linear)
+                (last,) = self.network.last_layers
                 last.bias[self.family.sizes[0] :] = log_std

@@ -35,6 +35,7 @@ def save_student(student: Student, folder: Path, **facts: Any) -> None:
         "family": {"kind": student.family.kind, "sizes": list(student.family.sizes)},
         "state_dependent_std": student.state_dependent_std,
         "has_value": student.has_value,
+        "temperature": student.temperature,
         "observation_space": space_to_json(student.observation_space),
         "action_space": space_to_json(student.action_space),
         "facts": facts,
@@ -64,6 +65,7 @@ def load_student(path: str | Path) -> Student:
             parse(config["student"]),
             state_dependent_std=config["state_dependent_std"],
             with_value=config["has_value"],
+            temperature=config.get("temperature"),
         )
         student.load_state_dict(load_file(folder / "model.safetensors"))
         student.facts = dict(config.get("facts", {}))

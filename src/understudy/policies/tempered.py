@@ -14,7 +14,7 @@ from torch import Tensor
 from understudy.errors import ConfigurationError
 from understudy.math.distributions import CONTINUOUS, LOG_STD_MAX, LOG_STD_MIN, Family
 from understudy.math.heads import Heads
-from understudy.policies.policy import Policy, TensorObservation
+from understudy.policies.policy import Policy, TensorObservation, score_scale
 
 Q_TEMPERATURE = 0.01
 """R15's temperature for teachers that answer action values."""
@@ -78,6 +78,12 @@ class Tempered:
     def scores(self) -> bool:
         """Action values over T are logits: they need no further temperature."""
         return False
+
+    @property
+    def score_scale(self) -> float | None:
+        """See :func:`understudy.policies.policy.score_scale`."""
+        own = score_scale(self.policy)
+        return None if own is None else own * self.temperature
 
     def __call__(
         self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from understudy.errors import ConfigurationError
-from understudy.methods import METHODS, Method, Need, lookup
+from understudy.methods import METHODS, Method, Need
 from understudy.methods.advice import ENDS_EARLY, QUESTIONS, STRONG, VALUE, Answer, Path, Question, walk
 from understudy.runs.config import GROUPS, EvaluateConfig, parse_device, parse_env_args
 from understudy.runs.fields import build, option, refuse, settle
@@ -112,7 +112,7 @@ class Advice:
     @property
     def row(self) -> Method:
         """The preferred one."""
-        return lookup(self.methods[0])
+        return METHODS[self.methods[0]]
 
 
 Ask = Callable[[Question], bool | None]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from gymnasium import Space
 from gymnasium.vector import VectorEnv
 
 from understudy.engines.actor import PolicyActor
@@ -16,6 +17,7 @@ from understudy.engines.defaults import Kind, rhythm_for
 from understudy.engines.estimator import Estimator
 from understudy.engines.learner import Learner
 from understudy.engines.objective import Objective, Remedy, columns_needed
+from understudy.engines.q_objective import values_of
 from understudy.engines.schedule import Rhythm
 from understudy.engines.source import FreshRollouts
 from understudy.envs.actions import ActionMap
@@ -25,7 +27,7 @@ from understudy.envs.simulator import Simulator
 from understudy.envs.views import ObservationViews, View, parse_view
 from understudy.envs.wrappers import check_spaces, infer_wrappers
 from understudy.errors import ConfigurationError, MethodError
-from understudy.methods import lookup
+from understudy.methods import QMethod, Row, lookup
 from understudy.methods.method import Method, Need
 from understudy.methods.schedule import parse
 from understudy.policies.network import Network, value_spec
@@ -37,6 +39,7 @@ from understudy.runs.config import DistillConfig, parse_env_args, parse_remedy
 from understudy.runs.console import Console
 from understudy.runs.device import available
 from understudy.runs.options import chosen_estimator
+from understudy.runs.q_parts import at_temperature, check_fit, look, q_objective, q_source, weigh_store
 
 TRAP = (
     "{name} charges every step and never pays, so a student may learn to end its episodes early (the termination "
@@ -82,7 +85,7 @@ class Assembly:
     student: Student
     views: ObservationViews
     actions: ActionMap
-    method: Method
+    method: Row
     title: str
     learner: Learner
     gamma: float
@@ -145,6 +148,8 @@ def _joined(
     squashed = teacher.family.kind == "squashed-gaussian"
     check_spaces(teacher.observation_space, teacher.action_space, teacher_space, simulator.action_space, squashed)
     method = config.row()
+    if isinstance(method, QMethod):
+        return _joined_q(config, method, teacher, space, simulator, views, origin, device, console)
     _check_needs(method, teacher)
     trap = _trap(method, config)
     if trap is not None:
@@ -166,6 +171,37 @@ def _joined(
         _title(method, estimator, config), learner, gamma, budget, device,
         partial(critic.value_network, 0) if critic is not None and own_value else None,
         trap, [] if trap is None else [trap],
+    )  # fmt: skip
+
+
+def _joined_q(
+    config: DistillConfig,
+    method: QMethod,
+    teacher: Policy,
+    space: Space[Any],
+    simulator: Simulator,
+    views: ObservationViews,
+    origin: Origin,
+    device: str,
+    console: Console,
+) -> Assembly:
+    """The same for a row of action values."""
+    check_fit(method, teacher, config)
+    values_of(teacher, method)
+    seen = look(config, teacher, views, simulator)
+    teacher = at_temperature(teacher, seen.temperature)
+    gamma = _gamma(config, teacher, console)
+    objective = q_objective(config, method, teacher, space, simulator, views, seen, gamma, device)
+    student = objective.student
+    rhythm, budget = _rhythm(config, method, student)
+    objective.configure(precision=config.precision, compiled=config.compile)
+    weigh_store(objective, space, simulator, rhythm.store, console)
+    learner = Learner(
+        q_source(config, objective, simulator, rhythm, device), objective, rhythm, budget=budget, seed=_draws(config)
+    )
+    return Assembly(
+        origin, simulator, teacher, student, views, ActionMap(student.family, simulator.action_space), method,
+        _q_title(method, config), learner, gamma, budget, device, None,
     )  # fmt: skip
 
 
@@ -236,10 +272,12 @@ def _remedy(config: DistillConfig) -> Remedy:
     return Remedy("none" if kind == "credit" else kind)
 
 
-def _rhythm(config: DistillConfig, method: Method, student: Student) -> tuple[Rhythm, int]:
+def _rhythm(config: DistillConfig, method: Row, student: Student) -> tuple[Rhythm, int]:
     """The rhythm and the budget of environment steps."""
+    differences = isinstance(method, QMethod) and method.learns_by_td
+    pictures = isinstance(method, QMethod) and student.spec.body == "cnn"
     rhythm, budget = rhythm_for(
-        Kind(bool(method.reward), student.spec.recurrent),
+        Kind(bool(method.reward), student.spec.recurrent, differences, pictures),
         learning_rate=config.learning_rate,
         batch=config.batch_size,
         collect=config.collect,
@@ -264,8 +302,21 @@ def _learner(
         whole_episodes=bool(method.reward) and not objective.estimator.has_critic,
         device=device,
     )
-    seed = int(np.random.SeedSequence([config.seed, 3]).generate_state(1)[0])
-    return Learner(source, objective, rhythm, budget=budget, seed=seed)
+    return Learner(source, objective, rhythm, budget=budget, seed=_draws(config))
+
+
+def _draws(config: DistillConfig) -> int:
+    """The seed of what is drawn from the store."""
+    return int(np.random.SeedSequence([config.seed, 3]).generate_state(1)[0])
+
+
+def _q_title(method: QMethod, config: DistillConfig) -> str:
+    """The row's name with what changes it."""
+    words = [f"behaviour {method.control}"] if method.control != lookup(config.row_name).control else []
+    words += [f"λ {config.loss_weight}"] if parse(config.loss_weight) != 1 else []
+    words += [f"TD weight {config.task_weight}"] if parse(config.task_weight) != 1 else []
+    words += [f"{config.n_step}-step returns"] if config.n_step > 1 else []
+    return f"{method.name} ({', '.join(words)})" if words else method.name
 
 
 def _title(method: Method, estimator: Estimator, config: DistillConfig) -> str:

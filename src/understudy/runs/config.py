@@ -17,12 +17,16 @@ from understudy.envs.perturbations import parse_perturbations
 from understudy.errors import ConfigurationError, UnderstudyError, nearest
 from understudy.methods import (
     Method,
+    QMethod,
+    Row,
     lookup,
     parse_control,
+    with_behaviour,
     with_control,
     with_credit,
     with_divergence,
     with_expected_reward,
+    with_q_weights,
     with_weights,
 )
 from understudy.methods.schedule import parse
@@ -41,6 +45,7 @@ GROUPS = {
     "views": "what each side sees",
     "method": "Eq. 1",
     "estimator": "how the update of rows with a reward term is estimated",
+    "values": "how rows of Q-networks learn (q-*, dqn*)",
     "optimisation": "step sizes and amounts; chosen by the row (with or without reward) and the student's memory",
     "stop": "when it is enough",
     "machine": "where it runs and what is shown",
@@ -73,6 +78,18 @@ def parse_env_args(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigurationError(f'env_args must be a JSON object such as {{"gravity": -5}}, got {text!r}')
     return found
+
+
+def parse_target(text: str) -> tuple[str, float]:
+    """``("hard", updates)`` or ``("soft", share)``."""
+    kind, _, number = text.partition(":")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if (kind == "hard" and value >= 1 and value == int(value)) or (kind == "soft" and 0 < value <= 1):
+        return kind, value
+    raise ConfigurationError(f"target_update is hard:UPDATES such as hard:250, or soft:SHARE up to 1, got {text!r}")
 
 
 def parse_device(text: str) -> tuple[str, int]:
@@ -166,11 +183,44 @@ class DistillConfig:
     clip: float = option("PPO's clipping range.", 0.2, "estimator", "(0, 1)")
     epochs: int = option("PPO's passes over each batch.", 10, "estimator", "[1, inf)")
 
+    epsilon: str | None = option(
+        "Share of uniformly drawn actions: a number or SHAPE:START:END[:UNTIL].", None, "values", read=parse
+    )
+    prefill: int | None = option(
+        "Environment steps before the first update; the teacher takes them where the row reads it.",
+        None,
+        "values",
+        "[0, inf)",
+    )
+    n_step: int = option("Rewards summed up before the target's values count.", 1, "values", "[1, 32]")
+    target_update: str = option(
+        "Renew the target network after so many updates, or move it by a share at each: hard:N or soft:SHARE.",
+        "hard:250",
+        "values",
+        read=parse_target,
+    )
+    targets: Literal["double", "max"] = option(
+        "Who chooses the next action that a target values: the student, or the target network.",
+        "double",
+        "values",
+    )
+    td_error: Literal["squared", "huber"] = option(
+        "How temporal-difference errors count; huber: those beyond 1 in proportion.", "squared", "values"
+    )
+    frames: int | None = option(
+        "Frames that an observation stacks, stored once each. Default: found out.", None, "values", "[1, 16]"
+    )
+    light_checkpoints: bool = option(
+        "Leave the store out of checkpoints: smaller, but a stopped run goes on to other bits.", False, "values"
+    )
+
     learning_rate: float | None = option("Adam's step size.", None, "optimisation", "(0, inf)")
     batch_size: int | None = option("Steps in a minibatch.", None, "optimisation", "[1, inf)")
     collect: int | None = option("Environment steps between updates.", None, "optimisation", "[1, inf)")
     updates: int | None = option("Updates after each collection.", None, "optimisation", "[1, inf)")
-    store: int | None = option("Steps that the aggregating store holds.", None, "optimisation", "[1, inf)")
+    store: int | None = option(
+        "Steps that the aggregating store, or the replay store, holds.", None, "optimisation", "[1, inf)"
+    )
 
     target: float = option("Stop when this fraction of the teacher's return is held.", 0.95, "stop", "(0, inf)")
     steps: int | None = option("Budget of environment steps.", None, "stop", "[1, inf)")
@@ -211,9 +261,17 @@ class DistillConfig:
         """The name of the method's row."""
         return self.method or DEFAULT_METHOD
 
-    def row(self) -> Method:
+    def row(self) -> Row:
         """The method's row with every option applied to it."""
         method = lookup(self.row_name)
+        return self._q_row(method) if isinstance(method, QMethod) else self._row(method)
+
+    def _q_row(self, method: QMethod) -> QMethod:
+        control = None if self.control is None else parse_control(self.control)
+        method = with_behaviour(method, control, None if self.epsilon is None else parse(self.epsilon))
+        return with_q_weights(method, parse(self.loss_weight), parse(self.task_weight))
+
+    def _row(self, method: Method) -> Method:
         if self.control is not None:
             method = with_control(method, parse_control(self.control))
         if self.divergence == "kl":
@@ -232,7 +290,7 @@ class DistillConfig:
     @classmethod
     def from_toml(cls, path: str | Path, **overrides: Any) -> DistillConfig:
         """From a file; ``overrides`` win."""
-        return cls.of(read_toml(path) | overrides, str(path))
+        return cls.of(read_toml(path, **overrides), str(path))
 
     def to_toml(self) -> str:
         """Every value that is not None, under the headings of the help."""
@@ -309,8 +367,8 @@ class EvaluateConfig:
         return build(cls, values)
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """A file's keys and values, each checked; required ones may be missing."""
+def read_toml(path: str | Path, **overrides: Any) -> dict[str, Any]:
+    """A file's keys and values, each checked; required ones may be missing. ``overrides`` stand for what it says."""
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -319,6 +377,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
-    values = {name: plain(DistillConfig, name, value) for name, value in values.items()}
+    values = {name: plain(DistillConfig, name, value) for name, value in values.items()} | overrides
     refuse(problems(DistillConfig, values), str(path))
     return values

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from understudy.methods import Method
+from understudy.methods import QMethod, Row
 from understudy.methods.method import COSTS, Need
 from understudy.runs.fields import fields_of
 
-Used = Callable[[Method, str], bool]
+Used = Callable[[Row, str], bool]
 """Of the row as the catalogue has it, and the kind of estimator."""
 
 
@@ -22,11 +22,11 @@ class Use:
     when: str
 
 
-def _learns_a_value(row: Method, kind: str) -> bool:
+def _learns_a_value(row: Row, kind: str) -> bool:
     return (bool(row.reward) and kind != "returns") or Need.STUDENT_VALUE in row.needs
 
 
-def _has_cross_entropy(row: Method, kind: str) -> bool:
+def _has_cross_entropy(row: Row, kind: str) -> bool:
     names = (*COSTS, "teacher-log-prob")
     return any(part.atom in names and part.atom != "gated-cross-entropy" for part in row.parts)
 
@@ -40,6 +40,11 @@ BATCHES = Use(
 )
 STORE = Use(lambda row, kind: not row.reward, "rows without a reward term")
 CHARGES = Use(lambda row, kind: row.charges, "rows whose reward charges a cost")
+ACTION_VALUES = Use(lambda row, kind: isinstance(row, QMethod), "rows of action values (q-*, dqn*)")
+TARGETS = Use(
+    lambda row, kind: isinstance(row, QMethod) and row.learns_by_td, "rows with a temporal-difference error (dqn*)"
+)
+EXPECTATION = Use(lambda row, kind: not isinstance(row, QMethod), "rows of Eq. 1")
 ENTROPIES = Use(_has_cross_entropy, "rows with a cross-entropy or the teacher's log-probability")
 
 # Not gamma: the student carries it, whatever its row.
@@ -55,6 +60,15 @@ USES = {
     "store": STORE,
     "remedy": CHARGES,
     "divergence": ENTROPIES,
+    "expected_reward": EXPECTATION,
+    "epsilon": ACTION_VALUES,
+    "prefill": ACTION_VALUES,
+    "frames": ACTION_VALUES,
+    "light_checkpoints": ACTION_VALUES,
+    "n_step": TARGETS,
+    "target_update": TARGETS,
+    "targets": TARGETS,
+    "td_error": TARGETS,
 }
 
 
@@ -63,7 +77,7 @@ def chosen_estimator(estimator: str) -> str:
     return "ppo" if estimator == "auto" else estimator
 
 
-def unused(config: Any, row: Method) -> list[str]:
+def unused(config: Any, row: Row) -> list[str]:
     """A line for each option of a DistillConfig that was given and that this row would not read."""
     kind = chosen_estimator(config.estimator)
     own: type = type(config)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from understudy.methods import term_text
+from understudy.engines.q_objective import QObjective
+from understudy.methods import QMethod, term_text
 from understudy.policies.tempered import Tempered
 from understudy.runs.assemble import Assembly
 from understudy.runs.config import DistillConfig
+
+
+def wrappers(config: DistillConfig, parts: Assembly) -> list[str]:
+    """By the names that ``config`` gives them, wherever their files were found."""
+    return [*config.wrap, *parts.origin.wrappers[len(config.wrap) :]]
 
 
 def resolved(config: DistillConfig, parts: Assembly) -> dict[str, Any]:
@@ -21,16 +27,28 @@ def resolved(config: DistillConfig, parts: Assembly) -> dict[str, Any]:
         "method": method.name,
         "title": parts.title,
         "control": str(method.control),
-        "loss": term_text(method.loss),
+        "loss": method.text if isinstance(method, QMethod) else term_text(method.loss),
         "reward": term_text(method.reward),
-        "estimator": asdict(learner.objective.estimator) if method.reward else None,
+        **_settled(learner.objective, bool(method.reward)),
         "gamma": parts.gamma,
         "budget_env_steps": parts.budget,
         "rhythm": rhythm,
         "student": str(parts.student.spec),
         "teacher": parts.teacher.description,
         "teacher_temperature": parts.teacher.temperature if isinstance(parts.teacher, Tempered) else 1.0,
-        "wrappers": list(parts.origin.wrappers),
-        "views": {"student": config.student_view, "teacher": parts.views.teacher.text, "critic": config.critic_view},
+        "wrappers": wrappers(config, parts),
+        "views": {
+            "student": config.student_view,
+            "teacher": config.teacher_view or parts.views.teacher.text,
+            "critic": config.critic_view,
+        },
         "device": parts.device,
     }
+
+
+def _settled(objective: Any, reward: bool) -> dict[str, Any]:
+    """What the objective has settled: the estimator of Eq. 1, or how action values are learned."""
+    if not isinstance(objective, QObjective):
+        return {"estimator": asdict(objective.estimator) if reward else None}
+    target = asdict(objective.target) | {"n_step": objective.n_step} if objective.method.learns_by_td else None
+    return {"temperature": objective.temperature, "frames": objective.frames, "target": target}
