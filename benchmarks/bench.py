@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from understudy.engines.actor import PolicyActor, UniformActor
+from understudy.engines.actor import PolicyActor, random_actor
 from understudy.envs.play import play
 from understudy.envs.rollout import Rollout
 from understudy.runs.assemble import Assembly, assemble
@@ -45,7 +45,7 @@ def ours(task: str, student: str, seed: int, teachers: Path) -> dict[str, Any]:
     parts = assemble(config, None, None, Silent())
     bench = parts.origin.make(EPISODES)
     seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
-    uniform = UniformActor(parts.actions, np.random.default_rng(7))
+    uniform = random_actor(parts.actions)
     floor = play(bench, parts.actions, uniform, seeds).returns.mean()
     ceiling = play(bench, parts.actions, parts.teacher_actor(), seeds).returns.mean()
     spent, env_seconds, held, due = 0.0, Stopwatch(parts), 0, 0.0

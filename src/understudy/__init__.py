@@ -21,6 +21,7 @@ _HOMES = {
     "evaluate": "understudy.api",
     "export_student": "understudy.api",
     "doctor": "understudy.api",
+    "push": "understudy.api",
     "resume": "understudy.api",
     "open_teacher": "understudy.policies.teachers",
     "load_student": "understudy.policies.student_file",
@@ -37,6 +38,7 @@ __all__ = [
     "export_student",
     "load_student",
     "open_teacher",
+    "push",
     "resume",
 ]
 

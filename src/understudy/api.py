@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from understudy.checks.finding import Finding
     from understudy.comparison.summary import Comparison
     from understudy.export.command import Exported
+    from understudy.export.push import Pushed
 
 
 def distill(teacher: Any, env: Any, student: str = "mlp:64,64", method: str | None = None, **options: Any) -> Result:
@@ -170,6 +171,21 @@ def export_student(run: Any, format: str = "onnx", out: Any = None, *, env: Any 
 
     values = {"run": _name(run), "format": format, "out": out, "env": None if env is None else _name(env)}
     return execute(ExportConfig.of(values | options), env=_object(env))
+
+
+def push(run: Any, repo: str | None = None, *, teacher: Any = None, env: Any = None, **options: Any) -> Pushed:
+    """Make a folder for the Hugging Face Hub from a finished run: ``understudy push``.
+
+    repo: owner/name on the Hub. Nothing is sent but with ``upload=True``. teacher, env: given again where they were
+    objects when the run was begun. options: the other options of ``understudy push --help`` with underscores (``out``,
+    ``private``, ``video``, ``onnx``, ``trust``).
+
+        >>> print(understudy.push("runs/ppo-CartPole-v1-mlp-16-16-s0", "me/small-cartpole").summary())
+    """
+    from understudy.export.push import push as execute
+    from understudy.export.push_config import PushConfig
+
+    return execute(PushConfig.of({"run": _name(run), "repo": repo} | options), teacher=teacher, env=env)
 
 
 def _name(thing: Any) -> str:

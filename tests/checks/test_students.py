@@ -43,6 +43,13 @@ def test_all_is_well_with_a_run_as_it_was_left(check, run) -> None:
     assert (found.outcome, found.fix) == ("ok", "")
 
 
+@pytest.mark.parametrize("check", ["normaliser", "return", "agreement"])
+def test_a_student_of_another_environment_is_not_asked_to_play_in_this_one(check, run) -> None:
+    found = seen(check, run, ROOT / "teachers" / "ppo-LunarLander-v3.zip", "LunarLander-v3")
+    assert found.outcome == "skipped"
+    assert found.text == "the student cannot play here: it sees Box(4 of float32, -inf to inf), does Discrete(2)"
+
+
 def test_another_teacher_than_the_runs_is_found_by_its_hash(run, tmp_path) -> None:
     other = tmp_path / "other.zip"
     shutil.copy(CARTPOLE, other)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from understudy.engines.actor import MixedActor, PolicyActor, UniformActor, numpy_forward
+from understudy.engines.actor import MixedActor, PolicyActor, UniformActor, numpy_forward, random_actor
 from understudy.envs.actions import ActionMap, family_of
 from understudy.envs.views import ObservationViews
 from understudy.math.distributions import Family
@@ -146,6 +146,14 @@ def test_a_weight_of_one_leaves_nothing_to_chance():
     for k in range(3):
         mixed.weights = tuple(float(k == j) for j in range(3))
         assert (mixed(np.zeros(50), np.zeros(50, bool)) == k).all()
+
+
+def test_the_random_policy_of_all_figures_begins_alike():
+    space = spaces.Discrete(1000)
+    actions = ActionMap(family_of(space), space)
+    first, again = (random_actor(actions)(np.zeros(9), np.zeros(9, bool)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, np.random.default_rng(7).integers(0, 1000, 9))
 
 
 def test_uniform_actions_cover_the_space_evenly():

@@ -14,15 +14,14 @@ import torch
 from gymnasium import spaces
 
 import understudy
+from made_students import a_student, sampled, some_play
 from understudy.cli import main
 from understudy.envs.actions import ActionMap
-from understudy.errors import ConfigurationError, ExportError, MissingExtra, RunError
+from understudy.errors import ConfigurationError, ExportError, MissingExtra, RunError, SpaceError
 from understudy.export.command import export, facts
 from understudy.export.config import ExportConfig
 from understudy.export.formats import FORMATS
-from understudy.export.parity import Seen, compare
-from understudy.policies.families import family_of
-from understudy.policies.network import Standardiser
+from understudy.export.parity import compare
 from understudy.policies.policy import tensors
 from understudy.policies.student import Student
 from understudy.policies.student_file import save_student
@@ -47,44 +46,19 @@ CASES: dict[str, tuple[str, gymnasium.Space[Any], gymnasium.Space[Any], bool]] =
 }
 
 
-def a_student(name: str) -> Student:
-    """With weights, deviations and standardisers that are not those of a beginning."""
-    spec, observation_space, action_space, squashed = CASES[name]
-    student = Student(observation_space, action_space, family_of(action_space, squashed), spec, seed=3)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            size = parameter[0].numel() if parameter.ndim > 1 else 2
-            parameter.copy_(1.4 * size**-0.5 * torch.randn(parameter.shape, generator=generator))
-        for module in student.modules():
-            if isinstance(module, Standardiser):
-                module.mean.copy_(torch.randn(module.mean.shape, generator=generator))
-                module.scale.copy_(0.5 + torch.rand(module.scale.shape, generator=generator))
-    return student.eval()
-
-
-def sampled(space: gymnasium.Space[Any], steps: int, copies: int) -> Any:
-    space.seed(7)
-    rows = [[space.sample() for _ in range(copies)] for _ in range(steps)]
-    if isinstance(space, spaces.Dict):
-        return {key: np.stack([[one[key] for one in row] for row in rows]) for key in space}
-    return np.stack([np.stack(row) for row in rows])
-
-
-def some_play(student: Student, steps: int = 6, copies: int = 3) -> Seen:
-    start = np.random.default_rng(0).random((steps, copies)) < 0.3
-    start[0] = True
-    return Seen(sampled(student.observation_space, steps, copies), start)
+def of_case(name: str) -> Student:
+    spec, sees, acts, squashed = CASES[name]
+    return a_student(sees, acts, spec, squashed)
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch"])
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_answers_what_the_students_own_parts_answer(name: str, form: str, tmp_path: Path) -> None:
-    student = a_student(name)
+    student = of_case(name)
     path = tmp_path / f"student{FORMATS[form].suffix}"
     FORMATS[form].write(student, path, {"note": "x"}, {})
     opened = FORMATS[form].open(path, student)
-    seen = some_play(student)
+    seen = some_play(student.observation_space)
     parity = compare(student, opened, seen)
     assert parity.steps == 6 * 3 + 6
     assert max(parity.action, parity.parameters) < 1e-5
@@ -106,7 +80,7 @@ def test_a_file_answers_what_the_students_own_parts_answer(name: str, form: str,
 @pytest.mark.parametrize("form", ["onnx", "torch"])
 def test_the_memory_is_a_further_input_and_output(form: str, tmp_path: Path) -> None:
     """By hand: the file's second step from its own first memory is the student's second step of a window."""
-    student = a_student("lstm")
+    student = of_case("lstm")
     path = tmp_path / f"student{FORMATS[form].suffix}"
     FORMATS[form].write(student, path, {}, {})
     opened: Any = FORMATS[form].open(path, student)
@@ -120,7 +94,7 @@ def test_the_memory_is_a_further_input_and_output(form: str, tmp_path: Path) -> 
 
 
 def test_an_altered_file_is_refused_with_the_place_and_the_numbers(tmp_path: Path) -> None:
-    student = a_student("categorical")
+    student = of_case("categorical")
     path = tmp_path / "student.onnx"
     FORMATS["onnx"].write(student, path, {}, {})
     graph = onnx.load(str(path))
@@ -130,12 +104,12 @@ def test_an_altered_file_is_refused_with_the_place_and_the_numbers(tmp_path: Pat
     weight.CopyFrom(onnx.numpy_helper.from_array(changed, weight.name))
     onnx.save(graph, str(path))
     with pytest.raises(ExportError, match=r"at step \d of copy \d its logits is \[.* apart where 1e-05"):
-        compare(student, FORMATS["onnx"].open(path, student), some_play(student))
+        compare(student, FORMATS["onnx"].open(path, student), some_play(student.observation_space))
 
 
 @pytest.mark.parametrize("name", ["categorical", "parts", "clipped"])
 def test_other_actions_on_the_same_parameters_are_refused(name: str) -> None:
-    student = a_student(name)
+    student = of_case(name)
 
     class Wrong:
         up_to_constant = False
@@ -153,11 +127,11 @@ def test_other_actions_on_the_same_parameters_are_refused(name: str) -> None:
         def act(self, observation: Any) -> None: ...
 
     with pytest.raises(ExportError, match="its action is"):
-        compare(student, Wrong(), some_play(student))
+        compare(student, Wrong(), some_play(student.observation_space))
 
 
 def test_a_tie_of_two_logits_may_be_broken_either_way_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    student = a_student("categorical")
+    student = of_case("categorical")
     with torch.no_grad():
         last: Any = student.network.layers[-1]
         last.weight[1] = last.weight[0]
@@ -175,11 +149,11 @@ def test_a_tie_of_two_logits_may_be_broken_either_way_and_is_counted(monkeypatch
 
         def act(self, observation: Any) -> None: ...
 
-    parity = compare(student, Other(), some_play(student))
+    parity = compare(student, Other(), some_play(student.observation_space))
     assert parity.ties == parity.steps
     monkeypatch.setattr(Other, "choice", 2)
     with pytest.raises(ExportError, match="action"):  # the two best are alike, the third is not
-        compare(student, Other(), some_play(student))
+        compare(student, Other(), some_play(student.observation_space))
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +202,9 @@ def test_a_file_that_fails_its_check_is_kept_aside(run: Path, tmp_path: Path, mo
         ({"out": "x.zip"}, ExportError, "a file of --format onnx ends in .onnx"),
         ({"format": "torch", "algorithm": "dqn"}, ConfigurationError, "algorithm is for --format sb3"),
         ({"run": "nowhere"}, RunError, "nowhere"),
+        ({"run": __file__}, ExportError, "test_export.py is a file: name the run folder of a student"),
+        ({"out": str(Path(__file__).parent)}, ExportError, "is a folder; name a file in it, .*export/student.onnx"),
+        ({"env": "Acrobot-v1"}, SpaceError, r"the student and the environment do not match.*Box\(4 .*Box\(6 .*--env"),
     ],
 )
 def test_bad_input_says_what_where_and_the_fix(
@@ -244,15 +221,15 @@ def test_a_missing_package_is_named_with_its_extra(run: Path, tmp_path: Path, mo
 
 
 def test_a_bare_students_folder_needs_to_say_its_environment(tmp_path: Path) -> None:
-    save_student(a_student("categorical"), tmp_path / "bare")
+    save_student(of_case("categorical"), tmp_path / "bare")
     with pytest.raises(RunError, match="name it with --env"):
         export(ExportConfig(str(tmp_path / "bare")))
-    save_student(a_student("categorical"), tmp_path / "named", env="somewhere:make")
+    save_student(of_case("categorical"), tmp_path / "named", env="somewhere:make")
     with pytest.raises(RunError, match="may run code"):
         export(ExportConfig(str(tmp_path / "named")))
 
 
 def test_the_facts_are_texts_that_json_reads() -> None:
-    said = facts(a_student("dict"), "Env-v0")
+    said = facts(of_case("dict"), "Env-v0")
     assert json.loads(said["inputs"]) == ["obs_arm-2", "obs_eye", "obs_mode"]
     assert all(isinstance(value, str) for value in said.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from typing import Any
 import gymnasium
 import imageio_ffmpeg
 import numpy as np
+import onnx
 import pytest
+import torch
 from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard import metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
@@ -22,17 +25,18 @@ from safetensors.torch import load_file, save_file
 
 import understudy
 from local_hub import TOKEN, LocalHub
+from understudy.cli import main
 from understudy.envs.rollout import Episodes
 from understudy.errors import ConfigurationError, ExportError, RunError
 from understudy.export import parity
 from understudy.export import push as module
 from understudy.export.card import Player, yaml_lines
-from understudy.export.public import Publication, public_name, public_teacher
+from understudy.export.public import Publication, public_args, public_name, public_teacher
 from understudy.export.push import Pushed, push
 from understudy.export.push_config import PushConfig
 from understudy.runs.assemble import Origin
 from understudy.runs.config import DistillConfig
-from understudy.runs.filming import film
+from understudy.runs.filming import Film, film
 from understudy.runs.folder import RunFolder
 from understudy.runs.reopen import reopen
 
@@ -232,6 +236,8 @@ def test_the_film_shows_the_student_at_play(home: Path, pushed: Pushed) -> None:
     played = {who: film(parts, who, seed).frames[: len(shown), :266] for who in ("teacher", "student")}
     off = {who: np.abs(np.stack(shown[: len(frames)]) - frames.astype(float)).mean() for who, frames in played.items()}
     assert len(played["student"]) == len(shown)
+    card = (pushed.folder / "README.md").read_text()
+    assert "`replay.mp4` shows the student's episode of middle return, from beginning to end." in card
     assert off["student"] < min(2, off["teacher"])
 
 
@@ -252,6 +258,15 @@ def test_what_is_missing_is_said_and_left_out(
     assert "replay.mp4" not in text
     assert "onnxruntime" not in text
     assert made.reward in text
+
+
+def test_a_film_that_was_cut_is_called_the_beginning_of_its_episode(tmp_path: Path) -> None:
+    frames = np.zeros((251, 2, 2, 3), np.uint8)
+    cut = Film(frames, 120.0, 500, False, 25.0)
+    assert module._shown(cut, 1000) == (
+        "the first 10 seconds of the student's episode of middle return: 500 of its 1,000 steps"
+    )
+    assert module._shown(replace(cut, whole=True), 500).endswith(", from beginning to end")
 
 
 class Blind(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -291,9 +306,15 @@ def test_an_unfinished_run_is_refused(copy: Path) -> None:
 
 def test_an_export_that_acts_otherwise_than_the_student_stops_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "TOLERANCE", -1.0)
-    with pytest.raises(ExportError, match="To share the student without it: --no-onnx"):
+    with pytest.raises(ExportError, match="To share the student without it: --no-onnx") as refused:
         bare(copy, onnx=True)
     assert [path for path in copy.iterdir() if "hub" in path.name] == []
+    said = str(refused.value)
+    assert "does not act as its student" in said
+    assert ".hub-" not in said  # a folder that is gone by now
+    (again,) = re.findall(r"For a look at it: (understudy export .*?)\. To share", said)
+    assert main(shlex.split(again)[1:]) == 2
+    assert [path.name for path in (copy / "export").iterdir()] == ["run.onnx.rejected"]
 
 
 def test_a_sprung_trap_and_a_missed_target_are_said_here_and_on_the_card(copy: Path) -> None:
@@ -330,7 +351,7 @@ def test_a_teacher_from_the_hub_is_named_with_its_commit_and_as_the_base_model(c
     assert f'teacher = "hf://sb3/ppo-CartPole-v1@{commit}"' in publication.config_toml()
     parts = reopen(copy, with_teacher=False)
     players = module._players(parts, print)
-    card = module._card(copy, PushConfig(run=str(copy)), parts, publication, players)
+    card = module._card(copy, PushConfig(run=str(copy)), parts, publication, players, "")
     assert card.metadata()["base_model"] == "sb3/ppo-CartPole-v1"
 
 
@@ -356,6 +377,102 @@ def test_a_run_begun_with_an_object_is_shared_with_the_same_object(copy: Path) -
         push(config)
     made = push(config, env=lambda: gymnasium.make("CartPole-v1"))
     assert "model.onnx" in made.files
+
+
+def test_the_python_function_makes_the_folder_of_the_command(copy: Path, tmp_path: Path) -> None:
+    wanted = bare(copy, repo="ada/small", out=str(tmp_path / "command"))
+    found = understudy.push(copy, "ada/small", out=str(tmp_path / "function"), video=False, onnx=False)
+    assert (found.reward, found.files, found.uploaded) == (wanted.reward, wanted.files, None)
+    assert f"understudy push {copy} --repo ada/small --upload" in found.summary()
+    with pytest.raises(ConfigurationError, match=r"unknown key 'vidoe'.*video"):
+        understudy.push(copy, vidoe=False)
+    with pytest.raises(ConfigurationError, match="--upload needs the name of a repository"):
+        understudy.push(copy, upload=True)
+
+
+def test_an_environment_given_by_name_is_the_one_of_the_check(copy: Path) -> None:
+    """The run's own was an object, which nobody gives again."""
+    edit(copy / "provenance.json", env="<object of type function>")
+    config = (copy / "config.toml").read_text()
+    (copy / "config.toml").write_text(config.replace('env = "CartPole-v1"', 'env = "gone"'))
+    made = understudy.push(copy, video=False, env="CartPole-v1")
+    said = {one.key: one.value for one in onnx.load(str(made.folder / "model.onnx")).metadata_props}
+    assert said["env"] == "CartPole-v1"
+
+
+def test_latency_is_measured_on_one_thread(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, own = [], module.latency
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return own(*arguments)
+
+    monkeypatch.setattr(module, "latency", watched)
+    torch.set_num_threads(2)
+    try:
+        bare(copy)
+    finally:
+        torch.set_num_threads(1)
+    assert threads == [1, 1]  # the teacher's and the student's
+
+
+ROOM = """
+import gymnasium
+
+def make(level, render_mode=None):
+    assert open(level).read() == "flat"
+    return gymnasium.make("CartPole-v1", render_mode=render_mode)
+"""
+
+
+def test_folders_in_the_environment_s_own_name_and_arguments_are_not_told(home: Path, tmp_path: Path) -> None:
+    code, levels = tmp_path / "code-of-ada" / "rooms.py", tmp_path / "levels-of-ada" / "two words" / "flat.txt"
+    for path, text in ((code, ROOM), (levels, "flat")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    out = home / "room"
+    understudy.distill(
+        home / "agent.zip", f"{code}:make", student="linear", env_args=json.dumps({"level": str(levels)}),
+        out=str(out), steps=256, final_episodes=2, evaluation_episodes=2, quiet=True,
+    )  # fmt: skip
+    made = understudy.push(out, trust=True, video=False)
+    files = contents(made.folder)
+    assert [name for name, content in files.items() if b"of-ada" in content or b"two words" in content] == []
+    said = {one.key: one.value for one in onnx.load(str(made.folder / "model.onnx")).metadata_props}
+    assert (said["env"], json.loads(said["env_args"])) == ("rooms.py:make", {"level": "flat.txt"})
+    config = DistillConfig.from_toml(made.folder / "config.toml")
+    assert (config.env, json.loads(config.env_args)) == ("rooms.py:make", {"level": "flat.txt"})
+    assert """--env rooms.py:make --env-args '{"level": "flat.txt"}'""" in files["README.md"].decode()
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        ('{"gravity":-5, "mode": "easy/hard"}', '{"gravity":-5, "mode": "easy/hard"}'),
+        ('{"map": "/srv/ada/my maps/a.xml"}', '{"map": "a.xml"}'),
+        ('{"map": ["~/maps/a", {"b": "../maps/b.xml"}]}', '{"map": ["a", {"b": "b.xml"}]}'),
+        (r'{"map": "C:\\Users\\ada\\a.xml"}', '{"map": "a.xml"}'),
+        ("", ""),
+    ],
+)
+def test_arguments_that_are_paths_lose_their_folders(args: str, shown: str) -> None:
+    assert public_args(args) == shown
+
+
+def test_a_file_named_in_the_arguments_is_looked_for_in_every_file(copy: Path) -> None:
+    config = (copy / "config.toml").read_text()
+    args = json.dumps(json.dumps({"map": "/srv/maps-of-ada/a.xml"}))
+    (copy / "config.toml").write_text(config.replace('env_args = ""', f"env_args = {args}"))
+    assert "/srv/maps-of-ada" in Publication(RunFolder.open(copy)).private
+
+
+def test_relative_folders_in_the_arguments_are_not_told_either(copy: Path) -> None:
+    config = (copy / "config.toml").read_text()
+    args = json.dumps(json.dumps({"map": "../maps-of-ada/a.xml"}))
+    (copy / "config.toml").write_text(config.replace('env_args = ""', f"env_args = {args}"))
+    publication = Publication(RunFolder.open(copy))
+    assert "maps-of-ada" not in publication.config_toml()
+    assert json.loads(publication.config()["env_args"]) == {"map": "a.xml"}
 
 
 @pytest.mark.parametrize(

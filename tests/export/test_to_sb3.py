@@ -16,6 +16,7 @@ from gymnasium import spaces
 from understudy.envs.actions import ActionMap
 from understudy.errors import ExportError, MissingExtra
 from understudy.export.as_sb3 import open_file
+from understudy.export.deployed import surroundings
 from understudy.export.to_sb3 import convert
 from understudy.policies.families import family_of
 from understudy.policies.network import ACTIVATIONS, Standardiser
@@ -297,8 +298,12 @@ def test_what_a_zip_cannot_hold_of_the_students_surroundings_is_said() -> None:
     student = of_case("categorical-value")
     student.facts |= {"wrappers": ["time-feature:50", "frame-stack:2"], "view": "0,2"}
     wrapped, viewed = convert(student).notes
-    assert "behind the wrappers time-feature:50, frame-stack:2" in wrapped
-    assert "the part '0,2' of observations" in viewed
+    behind = "it acts behind the wrappers time-feature:50, frame-stack:2: "
+    assert wrapped == f"{behind}give SB3 an environment in the same"
+    assert viewed == "it sees the part '0,2' of observations: give SB3 an environment that shows only this"
+    assert surroundings(student)[0] == f"{behind}give it what they make of observations"
+    student.facts |= {"wrappers": [], "view": ""}
+    assert surroundings(student) == ()
 
 
 @pytest.mark.parametrize("name", CASES)

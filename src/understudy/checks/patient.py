@@ -18,7 +18,7 @@ from torch import Tensor
 from understudy.checks.config import DoctorConfig
 from understudy.checks.finding import Finding
 from understudy.checks.known import Known, known_of
-from understudy.engines.actor import PolicyActor, UniformActor
+from understudy.engines.actor import PolicyActor, UniformActor, random_actor
 from understudy.engines.objective import unroll
 from understudy.envs.actions import ActionMap
 from understudy.envs.play import play
@@ -28,7 +28,7 @@ from understudy.envs.versions import versions_of
 from understudy.envs.views import View
 from understudy.errors import EnvironmentFailure, SpaceError, TeacherError
 from understudy.math.heads import Heads
-from understudy.methods import Method, lookup
+from understudy.methods import Row, lookup
 from understudy.policies.policy import Observation, Policy, TensorObservation, tensors
 from understudy.runs.brought import gamma_of
 from understudy.runs.config import DEFAULT_METHOD
@@ -89,7 +89,7 @@ class Patient:
         return ActionMap(self.teacher.family, self.simulator.action_space)
 
     @property
-    def row(self) -> Method:
+    def row(self) -> Row:
         """The row whose needs and dangers count: the one asked for, the run's with all its options, or distill's."""
         if self.config.method is None and self.config.student is not None:
             return self.run.config.row()
@@ -107,7 +107,7 @@ class Patient:
         return PolicyActor(self.teacher, self.view, generator)
 
     def uniform(self) -> UniformActor:
-        return UniformActor(self.actions, np.random.default_rng(7))
+        return random_actor(self.actions)
 
     def play(self, actor: Actor, seeds: Sequence[int] | None = None) -> Episodes:
         """Whole episodes in the environment as it was given."""

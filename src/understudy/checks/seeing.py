@@ -10,6 +10,7 @@ from gymnasium import spaces
 from understudy.checks.finding import Finding, failed, ok, skipped, warning
 from understudy.checks.patient import Patient
 from understudy.checks.suspects import moments, normaliser_of
+from understudy.envs.wrappers import words
 
 FAR = 10.0
 """Deviations from a normaliser's mean that clip most of them: VecNormalize's default."""
@@ -52,15 +53,6 @@ def _bounds(patient: Patient, text: str) -> Finding:
         "other units",
         f"{fix}; if the bounds alone were changed, there is nothing to do",
     )
-
-
-def words(space: object) -> str:
-    """A space as short as it can be said."""
-    if not isinstance(space, spaces.Box):
-        return str(space)
-    low, high = f"{space.low.min():.3g}", f"{space.high.max():.3g}"
-    shape = "x".join(map(str, space.shape))
-    return f"Box({shape} of {space.dtype}, {low} to {high})"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 import numpy as np
 import torch
 
@@ -12,18 +15,39 @@ from understudy.checks.patient import episodes as played
 from understudy.checks.playing import SHORT
 from understudy.engines.objective import unroll
 from understudy.envs.rollout import Episodes
-from understudy.errors import RunError
+from understudy.envs.wrappers import check_spaces, words
+from understudy.errors import RunError, SpaceError
 from understudy.math.divergences import kl
 from understudy.policies.network import VectorInput
 from understudy.policies.policy import tensors
 from understudy.runs.judge import final_seeds
-from understudy.runs.provenance import sha256
+from understudy.runs.sources import sha256
 
 AGREE = 1e-3
 """By which share of its size a return may differ from the one that was recorded."""
 MORE = 3.0
 """Times the recorded divergence, which other states alone can explain."""
 FAR, FAR_SHARE = 10.0, 0.05
+
+
+Look = Callable[[Patient], Finding]
+
+
+def of_its_spaces(look: Look) -> Look:
+    """The check, skipped where the student cannot see what is shown here, or do what is done."""
+
+    @wraps(look)
+    def looked(patient: Patient) -> Finding:
+        student, here = patient.run.student, patient.simulator
+        seen = patient.run.views.student.space(here.observation_space)
+        try:
+            check_spaces(student.observation_space, student.action_space, seen, here.action_space)
+        except SpaceError:
+            own = f"{words(student.observation_space)}, does {words(student.action_space)}"
+            return skipped(f"the student cannot play here: it sees {own}")
+        return look(patient)
+
+    return looked
 
 
 def same_teacher(patient: Patient) -> Finding:
@@ -61,6 +85,7 @@ def same_setting(patient: Patient) -> Finding:
     return ok(f"{patient.config.env}, {own}, view {facts.get('view') or 'everything'}: as in the run")
 
 
+@of_its_spaces
 def normaliser_kept(patient: Patient) -> Finding:
     """The student's own statistics are in its file, and fit what is seen."""
     student = patient.run.student
@@ -88,6 +113,7 @@ def normaliser_kept(patient: Patient) -> Finding:
     return ok("its statistics are in the file, and fit what the environment shows")
 
 
+@of_its_spaces
 def same_return(patient: Patient) -> Finding:
     """On the run's own seeds, episode by episode where the run kept them."""
     run, result = patient.run, patient.run.folder.result
@@ -121,6 +147,7 @@ def _same_mean(now: np.ndarray, then: float, says: str) -> Finding:
     return failed(text, "the environment or the student's file is not what it was: see the checks around this one")
 
 
+@of_its_spaces
 @torch.no_grad()
 def agreement(patient: Patient) -> Finding:
     """How far it is from its teacher where that one goes, beside what the run recorded."""

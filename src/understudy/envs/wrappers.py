@@ -70,6 +70,10 @@ def _atari(env: Env, argument: str) -> Env:
     return wrappers.FrameStackObservation(wrappers.AtariPreprocessing(env), 4)
 
 
+def _time_limit(env: Env, argument: str) -> Env:
+    return wrappers.TimeLimit(env, _whole("time-limit", argument))
+
+
 def _whole(name: str, argument: str) -> int:
     if not argument.isdecimal() or int(argument) < 1:
         raise ConfigurationError(f"wrapper {name} takes a positive number, as in {name}:4, got {argument!r}.")
@@ -78,13 +82,14 @@ def _whole(name: str, argument: str) -> int:
 
 WRAPPERS: dict[str, Callable[[Env, str], Env]] = {
     "time-feature": _time_feature,
+    "time-limit": _time_limit,
     "frame-stack": _frame_stack,
     "flatten": lambda env, _: wrappers.FlattenObservation(env),
     "atari": _atari,
     "clip-action": lambda env, _: wrappers.ClipAction(env),
     "rescale-action": lambda env, _: wrappers.RescaleAction(env, np.float32(-1), np.float32(1)),
 }
-ARGUMENTS = ("time-feature", "frame-stack")
+ARGUMENTS = ("time-feature", "time-limit", "frame-stack")
 ENV_KWARGS: dict[str, dict[str, Any]] = {"atari": {"frameskip": 1}}
 """What a wrapper needs the environment to be made with: AtariPreprocessing skips the frames itself."""
 
@@ -153,27 +158,36 @@ def check_spaces(
     env_obs: gymnasium.Space[Any],
     env_act: gymnasium.Space[Any],
     squashed: bool = False,
+    who: str = "teacher",
+    mend: str = "Name the environment the teacher was trained in, or add what it was wrapped in (--wrap).",
 ) -> None:
     """Refuses spaces of other kinds or shapes; bounds may differ, and images may have their channels first or last.
 
     ``squashed``: the teacher's actions are scaled to the bounds of their Box, which must then be the environment's.
+    ``who``: whose spaces they are, where not the teacher's; ``mend``: what that one does about it.
     """
     wrong = [
-        f"{what}: the teacher's {teacher} against the environment's {env}"
+        f"{what}: the {who}'s {words(teacher)} against the environment's {words(env)}"
         for what, teacher, env in (("observations", teacher_obs, env_obs), ("actions", teacher_act, env_act))
         if not _alike(teacher, env)
     ]
     if wrong:
-        raise SpaceError(
-            f"the teacher and the environment do not match. {'; '.join(wrong)}. "
-            "Name the environment the teacher was trained in, or add what it was wrapped in (--wrap)."
-        )
+        raise SpaceError(f"the {who} and the environment do not match. {'; '.join(wrong)}. {mend}")
     if squashed and not _same_bounds(teacher_act, env_act):
         raise SpaceError(
-            f"the teacher's actions are scaled to the bounds of {teacher_act}, but the environment's are those of "
-            f"{env_act}. Name the environment the teacher was trained in, or add --wrap rescale-action if that "
-            "environment was rescaled."
+            f"the teacher's actions are scaled to the bounds of {words(teacher_act)}, but the environment's are those "
+            f"of {words(env_act)}. Name the environment the teacher was trained in, or add --wrap rescale-action if "
+            "that environment was rescaled."
         )
+
+
+def words(space: gymnasium.Space[Any]) -> str:
+    """A space as short as it can be said."""
+    if not isinstance(space, spaces.Box):
+        return str(space)
+    low, high = f"{space.low.min():.3g}", f"{space.high.max():.3g}"
+    shape = "x".join(map(str, space.shape))
+    return f"Box({shape} of {space.dtype}, {low} to {high})"
 
 
 def _same_bounds(one: gymnasium.Space[Any], other: gymnasium.Space[Any]) -> bool:

@@ -23,7 +23,8 @@ def write(
 ) -> Written:
     """The zip, and ``vecnormalize.pkl`` beside it where the student standardises. A zip has no room for the facts."""
     agent = convert(student, algorithm, fold_normaliser)
-    return Written(tuple(agent.save(path)), agent.notes)
+    behind = f", behind VecNormalize.load of {STATISTICS}, without which it plays badly" if agent.normaliser else ""
+    return Written(tuple(agent.save(path)), (f"it loads with {agent.algorithm}.load{behind}", *agent.notes))
 
 
 def strays(path: Path) -> tuple[Path, ...]:

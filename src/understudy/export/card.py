@@ -37,7 +37,7 @@ A small policy that imitates a larger one.
 {table}
 
 `worst 5 %` is the mean return of the worst episodes. `bytes` are the student's weights, and the teacher's file as it
-came. `µs` is the median time from an observation to its action on one thread of the machine that made this card.
+came. `µs` is the median time from an observation to its action, on one thread of the machine where it was measured.
 
 ## Use
 
@@ -128,7 +128,8 @@ class Player:
 class Card:
     """What the card tells. ``config``, ``teacher`` and all texts are public; ``described``: the teacher in words.
 
-    ``config``: by the keys of config.toml. ``facts``: provenance.json. ``files``: what lies beside the card.
+    ``config``: by the keys of config.toml. ``facts``: provenance.json. ``files``: what lies beside the card. ``film``:
+    what replay.mp4 shows, empty where there is none.
     """
 
     repository: str
@@ -139,6 +140,7 @@ class Card:
     facts: Mapping[str, Any]
     players: Mapping[str, Player]
     files: tuple[str, ...]
+    film: str = ""
 
     @property
     def algorithms(self) -> list[str]:
@@ -199,12 +201,9 @@ class Card:
 
     def _words(self) -> dict[str, str]:
         """What depends on how it went, and on what lies beside the card."""
-        film = (
-            "\n`replay.mp4` shows the student in its episode of middle return.\n" if "replay.mp4" in self.files else ""
-        )
         return {
             "kept": _kept(self.result),
-            "film": film,
+            "film": f"\n`replay.mp4` shows {self.film}.\n" if self.film else "",
             "mind": "".join(f"\n**Mind:** {text}\n" for text in self._warnings()),
             "table": _table([player.row() for player in self.players.values()]),
             "needs": self._needs(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ import understudy
 from understudy.envs.of_gym import make
 from understudy.envs.simulator import Simulator, take
 from understudy.envs.views import EVERYTHING, View
+from understudy.envs.wrappers import check_spaces
 from understudy.errors import ExportError, RunError
 from understudy.export.config import ExportConfig
 from understudy.export.deployed import Deployed
@@ -34,6 +35,8 @@ from understudy.runs.reopen import reopen
 SEED = 3_000_000
 COPIES = 4
 OVERWRITE = "Name another with --out, or write over it with --force"
+
+Tell = Callable[[dict[str, str]], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -67,46 +70,59 @@ class Exported:
         return "\n".join([*lines, *(f"Note         {note}" for note in self.notes)])
 
 
+class Rejected(ExportError):
+    """A file that does not act as its student. ``fault``: in what, without a word on where the file is kept."""
+
+    def __init__(self, fault: str, kept: Path, notes: Sequence[str]) -> None:
+        hints = "".join(f". Note: {note}" for note in notes)
+        super().__init__(f"{fault}. It is kept as {kept} for a look at it; do not deploy it{hints}")
+        self.fault = fault
+
+
 def run(config: ExportConfig) -> int:
     """Export, and print what came of it; answers the exit code."""
     print(export(config).summary())
     return 0
 
 
-def export(config: ExportConfig, env: Any = None) -> Exported:
+def export(config: ExportConfig, env: Any = None, *, tell: Tell = dict) -> Exported:
     """Write, check and time. ``env`` may be a function that makes one environment.
 
-    The file comes to its place only once it was found to act as the student.
+    ``tell``: which of its facts the file tells, and how. The file comes to its place only once it was found to act as
+    the student.
 
-    Raises: ExportError where it cannot be written or does not act as the student; it is then kept as ``FILE.rejected``.
+    Raises: ExportError where it cannot be written; Rejected where it does not act as the student: it is then kept as
+    ``FILE.rejected``.
     """
     torch.set_num_threads(1)
     form = FORMATS[config.format]
     scene = _opened(config, env)
     try:
+        check_spaces(*_both(scene), who="student", mend="Name the environment it was trained in (--env)")
         path = _place(config, form)
         seen = observe(scene.student, scene.simulator, scene.view, config.steps, SEED)
     finally:
         scene.simulator.close()
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            return _exported(config, form, scene, path, seen, Path(folder))
+            return _exported(config, form, scene, path, seen, Path(folder), tell)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror or error}. Choose another --out") from error
 
 
-def _exported(config: ExportConfig, form: Format, scene: Scene, path: Path, seen: Seen, folder: Path) -> Exported:
+def _exported(
+    config: ExportConfig, form: Format, scene: Scene, path: Path, seen: Seen, folder: Path, tell: Tell
+) -> Exported:
     """Write in ``folder``, check there, and move what is right to its place."""
     student = scene.student
     options = {option: getattr(config, option) for option in form.options}
-    written = form.write(student, folder / path.name, facts(student, scene.env, scene.env_args), options)
+    written = form.write(student, folder / path.name, tell(facts(student, scene.env, scene.env_args)), options)
     try:
         opened = form.open(folder / path.name, student)
         parity = compare(student, opened, seen)
     except ExportError as error:
         rejected = [one.replace(path.with_name(f"{one.name}.rejected")) for one in written.files]
-        hints = "".join(f". Note: {note}" for note in written.notes)
-        raise ExportError(f"{error}. It is kept as {rejected[0]} for a look at it; do not deploy it{hints}") from None
+        raise Rejected(str(error), rejected[0], written.notes) from None
     files = _moved(written.files, path, form.strays(path), config.force)
     return Exported(
         files, config.format, str(student.spec), student.parameter_count, sum(one.stat().st_size for one in files),
@@ -143,11 +159,19 @@ class Scene:
     env_args: Mapping[str, Any]
 
 
+def _both(scene: Scene) -> tuple[Any, Any, Any, Any]:
+    """The spaces of the student and of what it is shown."""
+    shown = scene.view.space(scene.simulator.observation_space), scene.simulator.action_space
+    return scene.student.observation_space, scene.student.action_space, *shown
+
+
 def _opened(config: ExportConfig, env: Any) -> Scene:
     """The student of a run or of a bare folder on its stage."""
     folder, given = Path(config.run), config.env if env is None else env
     named: str | None = getattr(given, "__name__", None) or given
     more = parse_env_args(config.env_args)
+    if folder.is_file():
+        raise ExportError(f"{folder} is a file: name the run folder of a student, which `understudy distill` makes")
     if (folder / "config.toml").is_file():
         run = reopen(folder, env=given, trust=config.trust, with_teacher=False)
         simulator, args = run.simulator(COPIES, **more), {**run.origin.env_kwargs, **more}
@@ -167,10 +191,10 @@ def _place(config: ExportConfig, form: Format) -> Path:
     """Where to write; what is there already stays, but with ``force``."""
     folder = Path(config.run)
     path = Path(config.out) if config.out else folder / "export" / f"{folder.resolve().name}{form.suffix}"
+    if path.is_dir():
+        raise ExportError(f"--out {path} is a folder; name a file in it, {path / f'student{form.suffix}'}")
     if path.suffix != form.suffix:
         raise ExportError(f"--out {path}: a file of --format {config.format} ends in {form.suffix}")
-    if path.is_dir():
-        raise ExportError(f"--out {path} is a folder; name a file in it")
     if path.exists() and not config.force:
         raise ExportError(f"{path} is there already. {OVERWRITE}")
     try:

@@ -33,15 +33,17 @@ TYPES: dict[str, torch.dtype] = {
 }  # fmt: skip
 
 
-def surroundings(student: Student) -> tuple[str, ...]:
-    """What a file does not do, and must be done to observations before they reach it."""
+def surroundings(
+    student: Student, wrapped: str = "give it what they make of observations", seen: str = "give it only this"
+) -> tuple[str, ...]:
+    """What a file does not do, and must be done to observations before they reach it.
+
+    ``wrapped`` and ``seen``: how it is done, where the student acts behind wrappers, and where it sees a part.
+    """
     wrappers, view = student.facts.get("wrappers"), student.facts.get("view")
-    notes = []
-    if wrappers:
-        notes.append(f"it acts behind the wrappers {', '.join(wrappers)}: give it what they make of observations")
-    if view:
-        notes.append(f"it sees the part {view!r} of observations: give it only this")
-    return tuple(notes)
+    behind = f"it acts behind the wrappers {', '.join(wrappers or ())}: {wrapped}"
+    part = f"it sees the part {view!r} of observations: {seen}"
+    return (behind,) * bool(wrappers) + (part,) * bool(view)
 
 
 class Deployed(nn.Module):

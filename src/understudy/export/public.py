@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from understudy.errors import RunError
 from understudy.policies.hub_names import hub_part, pinned
 from understudy.policies.teachers import members_of
+from understudy.runs.config import DistillConfig, parse_env_args
 from understudy.runs.fields import toml_text
 from understudy.runs.files import json_text
 from understudy.runs.folder import RunFolder
@@ -19,6 +20,9 @@ from understudy.runs.folder import RunFolder
 FACTS = ("understudy", "python", "packages", "seeds", "resolved")
 FILE_FACTS = ("sha256", "file", "revision")
 END = r"(?![\w.-])"  # of a folder's name
+PATH = re.compile(r"[/~]|\.\.?[/\\]|[A-Za-z]:[/\\]")  # how a text begins that is one
+NAMED = ("env", "method", "student_view", "teacher_view", "critic_view")
+"""Options that may name code or a row in a file."""
 
 
 class Publication:
@@ -47,9 +51,9 @@ class Publication:
             "out": None,
             "trust": False,
             "wrap": tuple(map(public_name, config.wrap)),
+            "env_args": public_args(config.env_args),
         }
-        named = ("env", "method", "student_view", "teacher_view", "critic_view")
-        shown |= {key: public_name(value) for key in named if (value := getattr(config, key)) is not None}
+        shown |= {key: public_name(value) for key in NAMED if (value := getattr(config, key)) is not None}
         return vars(config) | shown
 
     def config_toml(self) -> str:
@@ -92,6 +96,16 @@ class Publication:
         facts["wrappers"] = [public_name(one) for one in facts.get("wrappers") or ()]
         return self.text(json_text(config))
 
+    def metadata(self, facts: Mapping[str, str]) -> dict[str, str]:
+        """What an exported file tells of itself."""
+        shown = {
+            "env": public_name(facts["env"]),
+            "env_args": public_args(facts["env_args"]),
+            "wrappers": json.dumps([public_name(one) for one in json.loads(facts["wrappers"])]),
+            "view": public_name(facts["view"]),
+        }
+        return {key: self.text(value) for key, value in {**facts, **shown}.items()}
+
     def text(self, text: str) -> str:
         """Without the folders of whoever made the run."""
         for place in self.private:
@@ -115,15 +129,31 @@ def public_name(text: str) -> str:
     return re.sub(r"^.*[/\\](?=[^/\\]+\.(py|toml)\b)", "", text)
 
 
+def public_args(text: str) -> str:
+    """The keyword arguments of an environment, JSON, without the folders of files that they name."""
+    if not text:
+        return text
+    values = json.loads(text)
+    shown = _each_text(values, lambda one: PureWindowsPath(one).name if PATH.match(one) else one)
+    return text if shown == values else json.dumps(shown)
+
+
 def _bare(value: Any) -> Any:
     """Plain data in which no text is a whole path or names code in a folder."""
+    return _each_text(value, lambda one: one if " " in one else _nameless(one))
+
+
+def _nameless(text: str) -> str:
+    return PureWindowsPath(text).name if PATH.match(text) else public_name(text)
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Plain data with every text in it changed; keys stay."""
     if isinstance(value, Mapping):
-        return {key: _bare(part) for key, part in value.items()}
+        return {key: _each_text(part, change) for key, part in value.items()}
     if isinstance(value, list):
-        return [_bare(part) for part in value]
-    if not isinstance(value, str) or " " in value:
-        return value
-    return PureWindowsPath(value).name if re.match(r"[/~]|[A-Za-z]:[/\\]", value) else public_name(value)
+        return [_each_text(part, change) for part in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def public_teacher(name: str, facts: Mapping[str, Any]) -> str:
@@ -138,11 +168,24 @@ def _hashes(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: facts[key] for key in FILE_FACTS if facts.get(key)}
 
 
+def _named(config: DistillConfig) -> list[str]:
+    """Texts of the options that may be paths."""
+    texts: list[str] = []
+
+    def noted(text: str) -> str:
+        texts.append(text)
+        return text
+
+    _each_text([[getattr(config, key) for key in NAMED], list(config.wrap), parse_env_args(config.env_args)], noted)
+    return texts
+
+
 def _private(folder: RunFolder, facts: Mapping[str, Any]) -> Iterable[str]:
     """Folders that other people need not know of: home, those of the run, of its files and of this process."""
     teacher = facts.get("teacher") or {}
     files = [teacher, *teacher.get("members", ()), facts.get("vecnormalize") or {}]
     known = [Path(one["path"]).parent for one in files if one.get("path")]
+    known += [path.parent for text in _named(folder.config) if (path := Path(text).expanduser()).is_absolute()]
     for place in {Path.home(), Path.cwd(), folder.path.resolve(), folder.path.resolve().parent, *known}:
         if len(place.parts) > 2 or (place == Path.home() and len(place.parts) > 1):  # containers' home may be /
             yield str(place)

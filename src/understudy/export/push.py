@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from understudy.envs.rollout import Episodes
 from understudy.errors import EnvironmentFailure, ExportError, MissingExtra, RunError, UnderstudyError
 from understudy.export.card import Card, Player
-from understudy.export.command import export
+from understudy.export.command import Rejected, export
 from understudy.export.config import ExportConfig
 from understudy.export.public import Publication
 from understudy.export.push_config import PushConfig
@@ -25,7 +26,7 @@ from understudy.export.video import write_mp4
 from understudy.math.statistics import Interval, bootstrap_interval, worst_mean
 from understudy.policies.student_file import unfinished
 from understudy.runs.evidence import kept, latency, sizes
-from understudy.runs.filming import film
+from understudy.runs.filming import Film, film
 from understudy.runs.folder import RunFolder
 from understudy.runs.judge import final_seeds
 from understudy.runs.reopen import Reopened, reopen
@@ -72,11 +73,12 @@ def run(config: PushConfig) -> int:
 def push(config: PushConfig, *, teacher: Any = None, env: Any = None) -> Pushed:
     """Make the folder, and upload it if ``config`` says so.
 
-    ``teacher`` and ``env``: objects, for a run that was begun with such from Python.
+    ``teacher`` and ``env``: names or objects, in the place of the run's own.
 
     Raises: RunError for an unfinished run, or a folder that is in the way; ExportError where model.onnx does not act as
     the student; HubError where nobody is logged in (before anything is made or sent) or the Hub refuses.
     """
+    torch.set_num_threads(1)  # the card says how long a decision takes on one
     folder = RunFolder.open(config.run)
     if not folder.result_path.is_file() or not (folder.student / "config.json").is_file():
         raise RunError(f"{unfinished(folder.path)}. Only finished runs can be shared")
@@ -142,10 +144,9 @@ def _fill(made: Path, config: PushConfig, parts: Reopened, note: Note) -> str:
     if rows is not None:
         (made / rows.name).write_text(publication.text(rows.read_text(encoding="utf-8")), encoding="utf-8")
     if config.onnx:
-        _export(made / "model.onnx", config, parts.origin.env, note)
-    if config.video:
-        _film(made / "replay.mp4", parts, players["student"].episodes, note)
-    card = _card(made, config, parts, publication, players)
+        _export(made / "model.onnx", config, parts.origin.env, publication, note)
+    shown = _film(made / "replay.mp4", parts, players["student"].episodes, note) if config.video else ""
+    card = _card(made, config, parts, publication, players, shown)
     (made / "README.md").write_text(publication.text(card.text()), encoding="utf-8")
     publication.check(made)
     _warn(parts, note)
@@ -196,22 +197,26 @@ def _episodes(parts: Reopened, note: Note) -> dict[str, Episodes]:
         return {who: parts.play(who, simulator, seeds) for who in PLAYERS}
 
 
-def _export(path: Path, config: PushConfig, env: Any, note: Note) -> None:
+def _export(path: Path, config: PushConfig, env: Any, publication: Publication, note: Note) -> None:
     """model.onnx, checked; a file that acts otherwise than the student stops everything."""
     options: dict[str, Any] = {"run": config.run, "out": str(path), "steps": CHECKED_STEPS, "trust": config.trust}
+    without = "To share the student without it: --no-onnx"
     try:
-        note_lines = export(ExportConfig(**options), None if isinstance(env, str) else env).notes
+        note_lines = export(ExportConfig(**options), env, tell=publication.metadata).notes
     except MissingExtra as error:
         note(f"no model.onnx: {error}")
         return
+    except Rejected as error:
+        again = shlex.join(["understudy", "export", config.run, *["--trust"] * config.trust])
+        raise ExportError(f"model.onnx: {error.fault}. For a look at it: {again}. {without}") from None
     except ExportError as error:
-        raise ExportError(f"{error}. To share the student without it: --no-onnx") from None
+        raise ExportError(f"{error}. {without}") from None
     for line in note_lines:
         note(f"model.onnx: {line}")
 
 
-def _film(path: Path, parts: Reopened, played: Episodes, note: Note) -> None:
-    """The student's episode of middle return, or why there is none."""
+def _film(path: Path, parts: Reopened, played: Episodes, note: Note) -> str:
+    """The student's episode of middle return; answers what the film shows, nothing where there is none."""
     middle = int(np.argsort(played.returns, kind="stable")[len(played.returns) // 2])
     seed = final_seeds(len(played.returns))[middle]
     try:
@@ -219,10 +224,21 @@ def _film(path: Path, parts: Reopened, played: Episodes, note: Note) -> None:
         write_mp4(path, shown.frames, shown.fps)
     except (EnvironmentFailure, MissingExtra) as error:
         note(f"no replay.mp4: {error}")
+        return ""
+    return _shown(shown, int(played.lengths[middle]))
+
+
+def _shown(shown: Film, length: int) -> str:
+    """In words; ``length`` of the whole episode in steps."""
+    episode = "the student's episode of middle return"
+    if shown.whole:
+        return f"{episode}, from beginning to end"
+    seconds = (len(shown.frames) - 1) / shown.fps
+    return f"the first {seconds:.0f} seconds of {episode}: {shown.length:,} of its {length:,} steps"
 
 
 def _card(
-    made: Path, config: PushConfig, parts: Reopened, publication: Publication, players: dict[str, Player]
+    made: Path, config: PushConfig, parts: Reopened, publication: Publication, players: dict[str, Player], shown: str
 ) -> Card:
     facts = parts.folder.provenance
     described = (
@@ -237,6 +253,7 @@ def _card(
         facts,
         players,
         tuple(path.name for path in made.iterdir()),
+        shown,
     )
 
 

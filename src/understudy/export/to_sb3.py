@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 
 from understudy.errors import ExportError
+from understudy.export.deployed import surroundings
 from understudy.export.sb3_fit import ALTERNATIVE, NAMES, algorithm_for
 from understudy.export.sb3_layout import LAYOUTS, Layout, Standardisation, standardisation
 from understudy.policies import sb3_library
@@ -23,6 +24,7 @@ PURPOSE = "--format sb3"
 STATISTICS = "vecnormalize.pkl"
 GAMMA = 0.99
 FOLDED = "the normaliser is in the first layer, which costs digits where means are large: vecnormalize.pkl costs none"
+AROUND = "give SB3 an environment in the same", "give SB3 an environment that shows only this"
 # Steps that the statistics are said to come from: should training go on, they move slowly.
 COUNT = 1e6
 # SB3's own million would ask for 56 GB where observations are pictures.
@@ -72,18 +74,7 @@ def convert(student: Student, algorithm: str = "auto", fold_normaliser: bool = F
     model = _model(student, layout, float(student.facts.get("gamma") or GAMMA), REPLAY.get(name, {}))
     normaliser = None if seen.identity else _normaliser(student, seen, model.gamma)
     folded = [FOLDED] if fold_normaliser and not own.identity else []
-    return Sb3Agent(NAMES[name], model, normaliser, (*layout.notes, *folded, *_surroundings(student)))
-
-
-def _surroundings(student: Student) -> list[str]:
-    """What the environment given to SB3 must have around it, because a zip cannot hold it."""
-    wrappers, view = student.facts.get("wrappers"), student.facts.get("view")
-    notes = (
-        [f"it acts behind the wrappers {', '.join(wrappers)}: give SB3 an environment in the same"] if wrappers else []
-    )
-    if view:
-        notes.append(f"it sees the part {view!r} of observations: give SB3 an environment that shows only this")
-    return notes
+    return Sb3Agent(NAMES[name], model, normaliser, (*layout.notes, *folded, *surroundings(student, *AROUND)))
 
 
 def _model(student: Student, layout: Layout, gamma: float, options: Mapping[str, Any]) -> Any:
