@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.errors import ConfigurationError
-from understudy.methods import METHODS, Method, Need, Part, term_text, with_divergence, with_expected_reward
+from understudy.methods import METHODS, Q_METHODS, Method, Need, Part, term_text, with_divergence, with_expected_reward
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "methods"
 VALUES = frozenset({Need.TEACHER_VALUE, Need.STUDENT_VALUE})
@@ -110,6 +110,28 @@ earlier action, a credit of 0 towards its own action only. (With networks the fa
 [how it works](../how-it-works.md#what-the-deep-engine-leaves-out).)
 
 """
+Q_FILE = "action-values.md"
+Q_TEXT = """# Rows of action values
+
+These rows are not of Eq. 1: the student learns a number for each action, and acts by the largest. They minimise
+`λ·L(Q_S, Q_T) + w·(r + γ max_a′ Q_S(s′, a′; θ−) − Q_S(s, a))²` on what a replay store holds: `λ` is `--loss-weight`, `w` is
+`--task-weight`, and either may be a schedule. `Q_T` and `Q_S` are the action values of teacher and student, `τ` the
+temperature (`--teacher-temperature`), `θ−` the target network. At each step and in each copy a uniform action is taken with
+probability `ε` (`--epsilon`), else the greedy one of the teacher or of the student (`--control`)."""
+Q_AFTER = """`q-kl` and `q-nll` leave the student with logits, whose greatest is its action; all other rows leave it with action values
+on the scale of returns. How the temperature is chosen, what the rows need of a teacher, and what they cost is told in
+[Q-networks](../q-networks.md). A row of your own:
+
+```toml
+[kickstarted-dqn]
+distance = "kl"
+weight = "linear:1:0:0.5"
+td = 1
+epsilon = "linear:0.2:0.05:0.1"
+control = "student"
+```
+
+R15 is Rusu et al., *Policy Distillation* (2015)."""
 AFTER_TABLE = """
 *Gradient field*: whether the expected update is the gradient of some objective. Where it isn't, no convergence is
 guaranteed, and there are small examples in which the update turns in circles for ever.
@@ -153,6 +175,7 @@ def index() -> str:
         cells = (link, str(row.control), code(row.loss), code(row.reward), GRADIENT[row.gradient])
         lines.append(f"| {' | '.join(cells)} | {yes(row.charges_every_step)} |")
     pages = [f"- [{group.title}]({group.file})" for group in reversed(GROUPS)]
+    pages += [f"- [Rows of action values]({Q_FILE}): {', '.join(f'`{name}`' for name in Q_METHODS)}"]
     text = INDEX + NOTATION + "\n\n" + "\n".join(lines) + "\n" + AFTER_TABLE + atoms() + "\n\n## Pages\n\n"
     return f"{HEAD}\n\n{text}" + "\n".join(pages) + "\n"
 
@@ -237,6 +260,14 @@ def code(term: tuple[Part, ...]) -> str:
     return f"`{term_text(term)}`"
 
 
+def q_page() -> str:
+    """The rows of action values."""
+    lines = ["| name | behaviour | minimises | source |", "| --- | --- | --- | --- |"]
+    for row in Q_METHODS.values():
+        lines.append(f"| `{row.name}` | {row.control} | `{row.text}` | {row.source} |")
+    return "\n\n".join([HEAD, Q_TEXT, "\n".join(lines), Q_AFTER, "[All methods](index.md)"]) + "\n"
+
+
 def slug(heading: str) -> str:
     """The anchor that GitHub gives a heading."""
     return "".join(letter for letter in heading.lower() if letter.isalnum() or letter == "-")
@@ -244,7 +275,8 @@ def slug(heading: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Every page's path and text."""
-    return {FOLDER / "index.md": index()} | {FOLDER / group.file: page(group) for group in GROUPS}
+    found = {FOLDER / "index.md": index(), FOLDER / Q_FILE: q_page()}
+    return found | {FOLDER / group.file: page(group) for group in GROUPS}
 
 
 def stale() -> list[Path]:

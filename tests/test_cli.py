@@ -14,7 +14,7 @@ import pytest
 import understudy
 from understudy import cli
 from understudy.lab.config import LabConfig
-from understudy.methods import METHODS, term_text
+from understudy.methods import METHODS, Q_METHODS, term_text
 from understudy.runs.config import DistillConfig, EvaluateConfig
 from understudy.runs.fields import fields_of
 
@@ -83,7 +83,9 @@ def test_methods_prints_the_catalogue_within_120_columns(
         assert str(method.control) in line
         assert {True: " yes ", False: " no ", None: " depends "}[method.gradient] in line
         assert (" trap " in line) == method.charges_every_step
-    assert all(line == line.rstrip() and line for line in lines)
+    assert all(line == line.rstrip() for line in lines)
+    assert "" not in lines[: lines.index("Rows of action values (Q-networks)") - 1]
+    assert all(name in lines for name in Q_METHODS)
     assert not any("…" in line for line in lines)
 
 
@@ -106,13 +108,15 @@ def test_methods_keeps_every_word_and_need_on_80_columns(
 def test_methods_as_json_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["methods", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == list(METHODS)
+    assert [row["name"] for row in rows] == [*METHODS, *Q_METHODS]
     keys = {"name", "control", "loss", "reward", "gradient", "charges_every_step", "needs", "objective", "source"}
     assert all(set(row) == keys for row in rows)
     found = {row["name"]: row for row in rows}
     assert found["v-gated"]["needs"] == ["student-control", "student-value", "task-reward", "teacher-value"]
     assert found["on-policy-distill"]["gradient"] is False
     assert found["teacher-critic"]["gradient"] is None
+    assert found["q-mse"]["needs"] == ["action-values"]
+    assert found["dqn+q-kl"]["loss"] == Q_METHODS["dqn+q-kl"].text
     assert found["n-distill+r"]["reward"] == term_text(METHODS["n-distill+r"].reward)
 
 

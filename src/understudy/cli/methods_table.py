@@ -8,19 +8,46 @@ from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
-from understudy.methods import METHODS, term_text
+from understudy.methods import METHODS, Q_METHODS, term_text
 
 
 def as_json() -> str:
-    """A list of rows."""
-    return json.dumps([_row(method) for method in METHODS.values()], indent=2, ensure_ascii=False)
+    """A list of rows, those of action values last."""
+    rows = [*map(_row, METHODS.values()), *map(_q_row, Q_METHODS.values())]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 def as_table() -> str:
     """Columns where they fit; else three lines a row, which survive 80 columns."""
     width = shutil.get_terminal_size((_WIDE, 24)).columns
     cells = [_cells(_row(method)) for method in METHODS.values()]
-    return _columns(cells) if width >= _WIDE else _entries(cells, width)
+    eq_1 = _columns(cells) if width >= _WIDE else _entries(cells, width)
+    return f"{eq_1}\n\n{_action_values(min(width, _WIDE))}"
+
+
+def _action_values(width: int) -> str:
+    """The rows of Q-networks, which have nothing but a name, a behaviour and what they minimise."""
+    from textwrap import fill
+
+    lines = ["Rows of action values (Q-networks)", ""]
+    for row in Q_METHODS.values():
+        lines += [row.name, f"    behaviour {row.control}; source: {row.source}", f"    minimises {row.text}"]
+    folded = (fill(line, max(width, 30), subsequent_indent="      ", break_long_words=False) for line in lines)
+    return "\n".join((*folded, "", fill(_Q_LEGEND, max(width, 30))))
+
+
+def _q_row(method: Any) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "control": str(method.control),
+        "loss": method.text,
+        "reward": "0",
+        "gradient": None,
+        "charges_every_step": False,
+        "needs": ["action-values"] if method.distance == "mse" else [],
+        "objective": "none exists",
+        "source": method.source,
+    }
 
 
 def _row(method: Any) -> dict[str, Any]:
@@ -44,6 +71,10 @@ _LEGEND = (
     "Needs: V_T and V_S the values of teacher and student, r the task reward, π > 0 a teacher that gives every "
     "action some probability; every row with a reward needs the student to act. Trap: the reward can only cost, at "
     "every step, so that ending episodes early pays (see --remedy)."
+)
+_Q_LEGEND = (
+    "Q_T and Q_S: action values of teacher and student; τ: --teacher-temperature; θ−: the target network; ε: the share of "
+    "uniform actions, --epsilon; the weights are --loss-weight and --task-weight."
 )
 _TITLES = ("name", "control", "loss", "reward", "gradient field?", "trap", "needs", "source")
 _FOLDED = {"loss": 13, "reward": None, "gradient field?": 8, "source": None}
