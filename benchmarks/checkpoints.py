@@ -17,8 +17,8 @@ import torch
 from understudy.runs.checkpoints import Checkpoints
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Silent
+from understudy.runs.environments import Environments
 from understudy.runs.execute import distill
-from understudy.runs.run import Run
 
 TEACHERS = Path(__file__).resolve().parent.parent / "teachers"
 SEEDS, RESETS = 5, 3000
@@ -69,7 +69,7 @@ def main() -> None:
     torch.set_num_threads(1)
     spent: dict[str, list[float]] = {"write": [], "_replays": []}
     timed(Checkpoints, "write", spent)
-    timed(Run, "_replays", spent)
+    timed(Environments, "_replays", spent)
     heads = ("environment", "training", "whole run", "files", "a file", "the trial", "of training", "of the whole run")
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for env in ("CartPole-v1", "LunarLander-v3"):

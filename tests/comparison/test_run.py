@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import understudy
+from local_hub import LocalHub
 from understudy.cli import main
 from understudy.comparison.config import CompareConfig, CompressConfig
 from understudy.comparison.run import check, compare, planned
@@ -189,6 +190,62 @@ def test_runs_of_other_settings_are_refused_by_name(undisturbed):
     with pytest.raises(ConfigurationError, match=r"begun with other settings \(steps 768, now 512\)"):
         compare(config, "", Silent())
     assert stamps(undisturbed) == before
+
+
+OWN = {
+    "agents.py": "import numpy as np\ndef left(seen):\n    return np.zeros(len(seen), np.int64)\n",
+    "poles.py": "import gymnasium\ndef make():\n    return gymnasium.make('CartPole-v1')\n",
+    "more.py": "def plain(thing):\n    return thing\n",
+    "rows.toml": '[own]\nloss = [{weight = 1.0, atom = "forward-kl"}]\n',
+}
+CHANGES = {
+    "agent.zip": {"teacher": "agent.zip"},
+    "member.zip": {"teacher": "ensemble:agent.zip,member.zip"},
+    "agents.py": {"teacher": "function:agents.py:left"},
+    "poles.py": {"env": "poles.py:make"},
+    "more.py": {"set": ("student_view=more.py:plain",)},
+    "rows.toml": {"methods": "rows.toml:own"},
+    "vecnormalize.pkl": {"teacher": "agent.zip"},
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_runs_of_other_files_are_refused_by_name(changed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("agent.zip", "member.zip"):
+        shutil.copy(TEACHER, name)
+    for name, text in OWN.items():
+        Path(name).write_text(text, encoding="utf-8")
+    own = {"methods": "on-policy-distill", "students": "linear", "seeds": 1, "set": ()}
+    cells = planned(CompareConfig.of(values("grid") | own | CHANGES[changed]))
+    RunFolder.create(cells[0].config).close()
+    check(cells, [])
+    with Path(changed).open("ab") as file:  # statistics are found where there were none
+        file.write(b"\n# changed")
+    with pytest.raises(
+        ConfigurationError, match=rf"begun with other files \(the contents of .*{changed}.*\)\. Put the"
+    ):
+        check(cells, [])
+
+
+def test_runs_of_another_version_on_the_hub_are_refused(tmp_path):
+    hub = LocalHub()
+    try:
+        hub.add("me/agent", {"agent.zip": Path(TEACHER).read_bytes()})
+        words = ("--env", "CartPole-v1", "--methods", "on-policy-distill", "--students", "linear", "--seeds", "1")
+        more = ("--steps", "256", "--final-episodes", "2", "--sturdiness", "0", "--set", "evaluation_episodes=2")
+
+        def compared():
+            return hub.shell("compare", "hf://me/agent", *words, *more, "--out", "grid", home=tmp_path / "home")
+
+        done = compared()
+        assert done.returncode == 0, done.stderr
+        hub.add("me/agent", {"agent.zip": Path(TEACHER).with_name("ppo-LunarLander-v3.zip").read_bytes()})
+        done = compared()
+        assert done.returncode == 2
+        assert "begun with other files (the contents of the teacher, hf://me/agent)" in done.stderr
+    finally:
+        hub.close()
 
 
 def values(out):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from understudy.engines.actor import UniformActor
 from understudy.envs import of_gym, rollout, tape
 from understudy.envs.actions import ActionMap, family_of
 from understudy.envs.rollout import Rollout
@@ -163,11 +164,65 @@ def test_episodes_that_end_where_they_did_not_do_not_come_back(limit, back):
     assert played.replays(lambda copies: of_gym.make(shorter, copies)) == back
 
 
+@pytest.mark.parametrize("windows", [1, 3])
+@pytest.mark.parametrize(("kind", "part"), [(Old, "observation"), (Old, "reward"), (Restless, "observation")])
+def test_whole_episodes_that_do_not_come_back_are_found_out(kind, part, windows):
+    made = partial(pole_with, kind, part)
+    played, rng = rollout_of(of_gym.make(made, 4)), np.random.default_rng(0)
+    for _ in range(windows):
+        played.episodes(leaning(rng))
+    assert not played.replays(lambda copies: of_gym.make(made, copies))
+
+
+def test_whole_episodes_that_come_back_are_found_out_too(build_any):
+    played, rng = rollout_of(build_any([make_pole] * 3)), np.random.default_rng(0)
+    for _ in range(2):
+        lengths = played.episodes(leaning(rng)).finished.lengths
+        assert played.replays(lambda copies: build_any([make_pole] * copies))
+        assert rollout_of(build_any([make_pole] * 3)).restore(copy.deepcopy(played.state()))
+        assert 0 < played.state()["tape"]["ages"].max() < lengths.max()
+
+
+def test_only_the_beginnings_of_whole_episodes_are_kept(monkeypatch):
+    monkeypatch.setattr(rollout, "PROOF", 10)
+    played = rollout_of(of_gym.make(make_pole, 6))
+    window = played.episodes(leaning(np.random.default_rng(0)))
+    assert window.valid.sum(0).max() > 11
+    assert played.state()["tape"]["actions"].shape == (10, 6)
+    assert played.replays(lambda copies: of_gym.make(make_pole, copies))
+
+
+def test_whole_episodes_of_another_environment_do_not_come_back():
+    old = rollout_of(of_gym.make(make_pole, 3))
+    old.episodes(leaning(np.random.default_rng(0)))
+    assert not rollout_of(of_gym.make(partial(pole_with, Old, "observation"), 3)).restore(old.state())
+
+
 def test_what_comes_back_is_found_out_too(build_any):
     played = rollout_of(build_any([make_pole] * 3))
     for steps in (3, 40):
         played.collect(leaning(np.random.default_rng(0)), steps)
         assert played.replays(lambda copies: build_any([make_pole] * copies))
+
+
+BACK = {  # what docs/runs.md says of Gymnasium's environments, after so many windows of play
+    "CartPole-v1": ("", 8, True), "Acrobot-v1": ("", 4, True), "MountainCar-v0": ("", 4, True),
+    "Pendulum-v1": ("", 4, True), "LunarLander-v3": ("Box2D", 6, True), "BipedalWalker-v3": ("Box2D", 2, False),
+    "Hopper-v5": ("mujoco", 2, True), "HalfCheetah-v5": ("mujoco", 2, True), "ALE/Pong-v5": ("ale_py", 1, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env", BACK)
+def test_which_environments_come_back_after_long_use(env):
+    package, windows, back = BACK[env]
+    if package:
+        pytest.importorskip(package)
+    played, found = rollout_of(of_gym.make(env, 4)), []
+    actor = UniformActor(played.actions, np.random.default_rng(0))
+    for _ in range(windows):
+        played.collect(actor, 250)
+        found.append(played.replays(lambda copies: of_gym.make(env, copies), 1))
+    assert all(found) == back
 
 
 def test_only_a_part_is_played_to_find_out(monkeypatch):

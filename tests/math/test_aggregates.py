@@ -5,10 +5,10 @@ import pytest
 from rliable import library, metrics
 
 from understudy.math.aggregates import (
+    combined,
     improvement_interval,
     interquartile_interval,
     interquartile_mean,
-    kept,
     probability_of_improvement,
 )
 
@@ -78,7 +78,7 @@ def test_runs_are_drawn_within_their_task_only():
 def test_with_equal_episodes_the_recovered_fraction_has_rliables_interval():
     """Runs of constant episodes leave nothing but the runs to draw; recovered is then the return, scaled."""
     runs = scores((8, 1), 3)[:, 0]
-    found = kept(
+    found = combined(
         np.tile(runs[:, None], (1, 20)), np.full(20, 30.0), np.full(9, 2.0), np.random.default_rng(0), RESAMPLES
     )
     alone = interquartile_interval(runs[:, None], np.random.default_rng(1), RESAMPLES)
@@ -93,7 +93,7 @@ def test_with_equal_episodes_the_recovered_fraction_has_rliables_interval():
 def test_one_run_has_the_interval_of_its_episodes():
     generator = np.random.default_rng(4)
     episodes, random = generator.normal(80, 10, 400), np.zeros(5)
-    found = kept(episodes[None], np.full(400, 100.0), random, generator, RESAMPLES).recovered
+    found = combined(episodes[None], np.full(400, 100.0), random, generator, RESAMPLES).recovered
     error = 1.96 * episodes.std() / 20 / 100
     assert found.low == pytest.approx(episodes.mean() / 100 - error, abs=0.1 * error)
     assert found.high == pytest.approx(episodes.mean() / 100 + error, abs=0.1 * error)
@@ -102,7 +102,7 @@ def test_one_run_has_the_interval_of_its_episodes():
 def test_episodes_are_drawn_together_with_the_teachers():
     """Students that earn nine tenths of the teacher in every episode recover nine tenths, however episodes differ."""
     teacher = np.random.default_rng(5).normal(100, 40, 50)
-    found = kept(np.tile(0.9 * teacher, (3, 1)), teacher, np.zeros(4), np.random.default_rng(0))
+    found = combined(np.tile(0.9 * teacher, (3, 1)), teacher, np.zeros(4), np.random.default_rng(0))
     assert found.recovered.low == pytest.approx(0.9)
     assert found.recovered.high == pytest.approx(0.9)
     assert found.returns.high - found.returns.low > 15  # while their returns are uncertain
@@ -111,7 +111,7 @@ def test_episodes_are_drawn_together_with_the_teachers():
 def test_runs_add_to_the_interval():
     """Noise of the runs, none of the episodes: three runs span their range, for each is drawn thrice now and then."""
     returns = np.array([[50.0], [60.0], [100.0]]) * np.ones((1, 30))
-    found = kept(returns, np.full(30, 100.0), np.zeros(4), np.random.default_rng(0))
+    found = combined(returns, np.full(30, 100.0), np.zeros(4), np.random.default_rng(0))
     assert (found.returns.low, found.returns.high) == (50.0, 100.0)
     assert found.returns.point == 70.0
 
@@ -119,7 +119,7 @@ def test_runs_add_to_the_interval():
 def test_nothing_is_recovered_of_a_teacher_that_is_not_above_random():
     generator = np.random.default_rng(6)
     teacher, random = generator.normal(0, 10, 30), generator.normal(0, 10, 30)
-    found = kept(generator.normal(0, 10, (3, 30)), teacher, random, generator)
+    found = combined(generator.normal(0, 10, (3, 30)), teacher, random, generator)
     assert found.recovered is None
     assert np.isfinite(found.returns.point)
 
@@ -128,8 +128,8 @@ def test_nothing_is_recovered_of_a_teacher_that_is_not_above_random():
     lambda: interquartile_mean(np.zeros(3)),
     lambda: interquartile_mean(np.zeros((0, 2))),
     lambda: probability_of_improvement(np.zeros((2, 1)), np.zeros((2, 2))),
-    lambda: kept(np.zeros((2, 3)), np.zeros(4), np.zeros(3), np.random.default_rng(0)),
-    lambda: kept(np.zeros((2, 3)), np.zeros(3), np.zeros(0), np.random.default_rng(0)),
+    lambda: combined(np.zeros((2, 3)), np.zeros(4), np.zeros(3), np.random.default_rng(0)),
+    lambda: combined(np.zeros((2, 3)), np.zeros(3), np.zeros(0), np.random.default_rng(0)),
 ])  # fmt: skip
 def test_scores_of_the_wrong_shape_are_refused(call):
     with pytest.raises(ValueError):

@@ -177,3 +177,26 @@ def test_a_student_lacks_nothing(missing, tmp_path):
     (tmp_path / missing).unlink()
     with pytest.raises(RunError, match=r"holds no student: expected model\.safetensors and config\.json"):
         load_student(tmp_path)
+
+
+@pytest.mark.parametrize("temperature", [None, 0.01, 1 / 3])
+@pytest.mark.parametrize("spec", ["mlp:8", "mlp:8:dueling"])
+def test_a_students_temperature_comes_back(tmp_path, spec, temperature):
+    policy = student(spec, temperature=temperature)
+    save_student(policy, tmp_path)
+    back = load_student(tmp_path)
+    assert back.temperature == back.score_scale == temperature
+    seen = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(back.action_values(seen), policy.action_values(seen))
+    torch.testing.assert_close(back(seen)[0].policy.flat, policy.action_values(seen) / (temperature or 1.0))
+
+
+def test_a_student_saved_before_there_were_temperatures_answers_logits(tmp_path):
+    policy = student()
+    save_student(policy, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["temperature"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    back, seen = load_student(tmp_path), torch.zeros(2, 4)
+    assert back.temperature is None
+    assert torch.equal(back(seen)[0].policy.flat, policy(seen)[0].policy.flat)

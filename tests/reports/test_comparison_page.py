@@ -66,6 +66,7 @@ def test_sturdiness_has_its_verdict_its_curves_and_its_table(page):
     assert (
         "Did distilling make the policy sturdier? Not every student (sturdier: mlp:64,64; less sturdy: linear)." in seen
     )
+    assert "judged by a 95 % interval of its own, not corrected for their number" in seen
     assert "the noise has a size" in seen
     together, alone = seen.index("all together"), seen.index("Each kind of perturbation by itself")
     assert together < alone < seen.index("observation noise mlp:64,64")
@@ -153,6 +154,10 @@ def test_the_methods_are_compared_and_explained(page):
     assert "on-policy-distill beats n-distill with a probability of 0.97 [0.90, 1.00]." in seen
     assert "n-distill student H(π‖πθ) −H(π‖πθ)′ yes" in seen
     assert "understudy compare zoo/lander.zip --env LunarLander-v3" in seen
+
+
+def test_what_goes_beyond_rliable_is_called_an_extension(page):
+    assert "by an extension of the stratified bootstrap of Agarwal et al. 2021 (rliable)" in text_of(page)
 
 
 def test_of_two_methods_the_likelier_one_is_said_to_beat_the_other():

@@ -8,6 +8,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 from browser import Opened, opened, pictured
@@ -21,6 +22,7 @@ from understudy.reports.names import action_names, entry_names
 from understudy.reports.run_figures import divergences, learning
 from understudy.reports.run_states import grids, parted, plain
 from understudy.reports.run_words import headline, times, verdict
+from understudy.runs import extent
 from understudy.runs.config import DistillConfig
 from understudy.runs.folder import RunFolder
 from understudy.runs.result import Result
@@ -199,6 +201,44 @@ def test_what_was_gathered_is_used_again_unless_it_is_to_be_fresh(copy: Path) ->
     assert "123 MB" in report(copy, film=False).read_text()
     assert "123 MB" not in report(copy, film=False, fresh=True, episodes=4).read_text()
     assert len(json.loads(path.read_text())["players"]["student"]["returns"]) == 4
+
+
+def test_all_figures_of_a_page_are_of_the_episodes_that_were_played_for_it(copy: Path, tmp_path: Path) -> None:
+    """The run's own are changed, so that any that is left over would be seen."""
+    path = copy / "result.json"
+    own = json.loads(path.read_text())
+    names = [f"{who}_{part}" for who in ("teacher", "student", "random") for part in ("return", "length")]
+    path.write_text(json.dumps(own | dict.fromkeys(names, 7777.0) | {"recovered": 0.7777, "episodes": 20}))
+    page = opened(report(copy, film=False, episodes=6), tmp_path)
+    players = json.loads((copy / "evidence" / "evidence.json").read_text())["players"]
+    assert "measured on 6 episodes" in page.text
+    assert "played anew for this page" in page.text
+    assert "The run's own figures, over 20 episodes, are in its result.json" in page.text
+    assert not re.search(r"7,?777|77\.8", page.text)
+    found = Figures(page.dom)
+    for who in ("teacher", "student", "random"):
+        returns = np.array(players[who]["returns"])
+        assert len(returns) == 6
+        assert float(re.findall(r"-?[\d.]+", found.rows[who][0])[0]) == pytest.approx(returns.mean(), rel=0.005)
+        assert float(found.rows[who][2]) == pytest.approx(np.mean(players[who]["lengths"]), rel=0.005)
+    path.write_text(json.dumps(own))
+    later = opened(report(copy, film=False), tmp_path)
+    assert "measured on 20 episodes that had no part in its training." in later.text
+    assert "Returns and lengths of the 20 episodes" in later.text
+
+
+def test_the_page_says_on_which_states_the_divergence_was_measured(
+    seen: Opened, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert re.search(r"the states of whole episodes, .* \d+ of the teacher \([\d,]+ states\)", seen.text)
+    assert "take more memory" not in seen.text
+    monkeypatch.setattr(extent, "MOST_BYTES", 16 * 50)
+    cut = opened(report(copy, film=False, fresh=True), tmp_path).text
+    assert "the states of episodes, in which" in cut
+    assert re.search(r"more memory than was spent: of the teacher 1 of \d+ episodes, 1 broken off after 50 steps", cut)
+    assert cut.count("more memory than was spent") == 2  # also where actions are compared
+    shutil.rmtree(copy / "evidence")
+    assert "from the first steps of fresh episodes" in opened(run_page.write(RunFolder.open(copy)), tmp_path).text
 
 
 def test_warnings_and_text_of_any_kind_stand_on_the_page_as_text(copy: Path, tmp_path: Path) -> None:

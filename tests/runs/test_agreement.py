@@ -134,6 +134,16 @@ def test_pictures_are_told_apart_by_what_both_answer() -> None:
     assert apart(found, 3) == sorted((0, 2, 3), key=lambda s: -found.divergence[s])
 
 
+def test_a_teacher_that_is_certain_is_told_apart_by_what_it_takes() -> None:
+    """A teacher that is a function gives its choice a logit of 0 and all others none at all."""
+    teacher = np.where(np.arange(2) == np.arange(40)[:, None] % 2, 0.0, -np.inf).astype(np.float32)
+    student = np.tile(np.float32([0.1, 0.0]), (40, 1))
+    seen = asked(COIN, teacher, student, observation=np.zeros((40, 0)), length=np.full(40, 40))
+    assert np.isfinite(seen.features).all()
+    first, second = apart(seen, 2)
+    assert (first % 2, second % 2) == (1, 0)  # of what is farthest, and unlike it
+
+
 def test_states_in_which_both_are_the_same_are_never_chosen() -> None:
     assert apart(asked(COIN, [[1.0, 0], [0, 0]], [[1.0, 0], [0, 1.0]]), 6) == [1]
     assert apart(asked(COIN, [[1.0, 0]], [[1.0, 0]]), 6) == []

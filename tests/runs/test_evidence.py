@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import pytest
 import torch
 
 import understudy
+from understudy.envs.rollout import Rollout
 from understudy.math.heads import Heads
 from understudy.math.statistics import recovered
 from understudy.policies.student import Student
-from understudy.runs import filming
+from understudy.runs import extent, filming, visitation
 from understudy.runs.evidence import gather, kept
 from understudy.runs.folder import RunFolder
 from understudy.runs.reopen import Reopened, reopen
@@ -125,6 +127,76 @@ def test_a_student_is_no_distance_from_itself(run: Reopened) -> None:
     assert found["divergence"] == pytest.approx({"teacher": 0, "student": 0, "uniform": 0}, abs=1e-6)
     assert found["agreement"]["same"] == 1
     assert found["disagreements"] == []
+
+
+class Clock(gymnasium.Env[Any, Any]):
+    """Shows the time as the angle of a pole, t / 100, whatever is done; episodes have 100 steps."""
+
+    observation_space = gymnasium.make("CartPole-v1").observation_space
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def _seen(self) -> np.ndarray:
+        return np.array([0, 0, self.time / 100, 0], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        self.time = 0
+        return self._seen(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.time += 1
+        return self._seen(), 1.0, self.time == 100, False, {}
+
+
+def test_divergences_are_means_over_whole_episodes(run: Reopened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever plays comes through the times 0 to 99 once an episode; the first steps alone would say otherwise."""
+    seen = torch.zeros(100, 4)
+    seen[:, 2] = torch.arange(100) / 100
+    p = torch.sigmoid(run.student(seen)[0].policy.flat.double() @ torch.tensor([-1.0, 1.0]).double())
+    apart = torch.where(seen[:, 2] > REGION, (2 * p - 1) * torch.log(p / (1 - p)), 0.0).tolist()
+    assert np.mean(apart) != pytest.approx(np.mean(apart[:51]), rel=0.05)
+    other = replace(reopen(run.folder.path, env=Clock), teacher=Altered(run.student))
+    found = gather(other, filmed=False, episodes=5)
+    assert found["divergence"] == pytest.approx(
+        dict.fromkeys(("teacher", "student", "uniform"), np.mean(apart)), rel=1e-4
+    )
+    whole = {"states": 4000, "episodes": 40, "wanted": 40, "cut": 0, "steps": 1250}
+    assert found["looked"]["divergence"] == dict.fromkeys(("teacher", "student", "uniform"), whole)
+    monkeypatch.setattr(visitation, "PART", 64)  # asked in parts
+    assert gather(other, filmed=False, episodes=5)["divergence"] == pytest.approx(found["divergence"], rel=1e-6)
+    monkeypatch.setattr(extent, "MOST_BYTES", 30 * 16)
+    found = gather(other, filmed=False, episodes=5)
+    cut = {"states": 30, "episodes": 1, "wanted": 40, "cut": 1, "steps": 30}
+    assert found["looked"]["divergence"] == dict.fromkeys(("teacher", "student", "uniform"), cut)
+    assert found["divergence"]["student"] == pytest.approx(np.mean(apart[:30]), rel=1e-4)
+    assert found["looked"]["actions"]["student"] == cut | {"wanted": 5}
+    assert found["agreement"]["states"] == 30
+
+
+def test_a_memory_goes_on_where_a_policy_is_asked_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"final_episodes": 2, "evaluation_episodes": 2, "steps": 200, "target": 9.0, "quiet": True}
+    understudy.distill(CARTPOLE, "CartPole-v1", "gru:4", out=tmp_path / "run", **few)
+    run = reopen(tmp_path / "run")
+    with closing(run.simulator(3)) as simulator:
+        pair = visitation.Pair(run.teacher, run.student, run.views, run.actions(simulator))  # type: ignore[arg-type]
+        window = Rollout(simulator, pair.actions, 5).collect(run.actor("teacher", simulator), 90)
+    window.start[40, 1] = True  # an episode begins amidst
+    seen = visitation.Seen(window.observation, window.start, window.valid)
+    whole = [one.flat.numpy() for one in visitation.answers(pair, seen)]
+    monkeypatch.setattr(visitation, "PART", 20)
+    for one, at_once in zip(visitation.answers(pair, seen), whole, strict=True):
+        np.testing.assert_allclose(one.flat.numpy(), at_once, atol=1e-5)
+
+
+def test_evidence_is_kept_for_the_episodes_that_it_was_gathered_with(run: Reopened) -> None:
+    gather(run, filmed=False, episodes=3)
+    assert kept(run.folder) is None
+    assert kept(run.folder, 4) is None
+    found = kept(run.folder, 3)
+    assert found is not None
+    assert len(found["players"]["random"]["returns"]) == 3
+    assert found["anew"]
+    assert not gather(run, filmed=False)["anew"]
+    assert kept(run.folder, 3) is None
 
 
 def test_evidence_of_another_student_is_not_kept(run: Reopened) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,27 @@ def test_what_cannot_be_filmed_says_why_in_one_line(run: Reopened, env: Any, tol
         film(other, "teacher", SEED)
     assert told in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("env", ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5"])
+@pytest.mark.parametrize("options", [{}, {"camera_id": -1}])
+def test_a_runner_is_filmed_by_the_camera_that_goes_with_it_unless_another_is_chosen(
+    run: Reopened, env: str, options: dict[str, Any]
+) -> None:
+    pytest.importorskip("mujoco")
+    if filming.offscreen_mujoco() is None:
+        pytest.skip("MuJoCo cannot draw here: neither EGL nor OSMesa is installed")
+    other = replace(run, origin=replace(run.origin, env=env, env_kwargs=options))
+    with filming.rendering(other) as simulator:
+        simulator.reset(0)
+        ways = []
+        for distance in (0.0, 100.0):
+            body = simulator.envs[0].unwrapped
+            body.set_state(body.init_qpos + np.eye(len(body.init_qpos))[0] * distance, body.init_qvel)
+            shown = filming.picture(simulator).astype(int)
+            ways.append((shown[..., 0] - shown[..., 2] > 40).mean())  # the runner is brown; floor and sky are not
+    assert ways[0] > 0.002
+    assert (ways[1] > 0.002) == (not options)
 
 
 def test_drawing_without_a_screen_leaves_the_surroundings_as_they_were(

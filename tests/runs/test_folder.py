@@ -13,8 +13,9 @@ from understudy.errors import RunError
 from understudy.policies.whole_files import write_whole
 from understudy.runs.config import DistillConfig
 from understudy.runs.folder import RunFolder, default_name
-from understudy.runs.provenance import file_facts, git_commit, provenance
+from understudy.runs.provenance import git_commit, provenance
 from understudy.runs.result import Result
+from understudy.runs.sources import file_facts
 
 
 @pytest.fixture

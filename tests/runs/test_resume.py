@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from understudy.errors import MissingExtra, RunError
 from understudy.policies.student import Student
 from understudy.policies.student_file import save_student
 from understudy.runs import run as running
-from understudy.runs.checkpoints import Checkpoints
+from understudy.runs.checkpoints import Checkpoints, load
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Silent
 from understudy.runs.execute import distill, resume
 from understudy.runs.folder import RunFolder
+from understudy.runs.judge import final_seeds
+from understudy.runs.reopen import reopen
 from understudy.runs.result import Result
 
 TEACHER = Path(__file__).resolve().parents[2] / "teachers" / "ppo-CartPole-v1.zip"
@@ -176,7 +179,7 @@ def test_a_run_cut_off_in_its_final_episodes_repeats_only_those(
         raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(running.Run, "_finish", killed)
+        patch.setattr(running.Run, "finish", killed)
         with pytest.raises(Cut):
             distill(asked(tmp_path / "cut", steps=1500), console=Silent())
     assert not (tmp_path / "cut" / "student").exists()
@@ -284,6 +287,107 @@ def test_a_function_is_found_again_from_another_folder(tmp_path: Path, monkeypat
     stopped(tmp_path / "run", teacher="function:agents.py:left")
     monkeypatch.chdir(tmp_path)
     assert resume(tmp_path / "run", console=Silent()).teacher == "function:agents.py:left"
+
+
+CODE = {
+    "poles.py": "import gymnasium\ndef make():\n    return gymnasium.make('CartPole-v1', max_episode_steps=100)\n",
+    "wraps.py": "from gymnasium.wrappers import ClipReward\ndef meek(env):\n    return ClipReward(env, 0.0, 0.5)\n",
+    "views.py": "def turned(observation):\n    return observation[..., ::-1].copy()\n",
+    "rows.toml": '[own]\nloss = [{weight = 1.0, atom = "forward-kl"}]\n',
+}
+NAMED: dict[str, dict[str, Any]] = {
+    "poles.py": {"env": "poles.py:make"},
+    "wraps.py": {"wrap": ("time-feature", "wraps.py:meek"), "teacher_view": "0,1,2,3"},
+    "views.py": {
+        "student_view": "views.py:turned",
+        "critic_view": "views.py:turned",
+        "method": "n-distill+r",
+        "collect": 64,
+    },
+    "rows.toml": {"method": "rows.toml:own"},
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with code of one's own, in which runs begin."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    for name, text in CODE.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+EVERYTHING = NAMED["poles.py"] | NAMED["wraps.py"] | NAMED["views.py"]
+
+
+@pytest.mark.parametrize("options", [NAMED["rows.toml"], EVERYTHING, EVERYTHING | {"env": "poles:make"}])
+def test_code_and_rows_of_ones_own_are_found_again_from_another_folder(
+    options: dict[str, Any], tmp_path: Path, here: Path, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = options | {"env_args": ""} if "env" in options else options
+    whole = asked(tmp_path / "whole", **{"steps": 1500} | options)
+    distill(whole, console=Silent())
+    run = stopped(tmp_path / "run", **options)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "poles", raising=False)
+    resume(run, console=Silent())
+    assert told(run) == told(tmp_path / "whole")
+    configs = [json.loads((one / "student" / "config.json").read_text()) for one in (run, tmp_path / "whole")]
+    assert configs[0] == configs[1]
+    monkeypatch.delitem(sys.modules, "poles", raising=False)
+    for with_teacher in (True, False):
+        again = reopen(run, own=True, with_teacher=with_teacher)
+        with closing(again.simulator()) as simulator:
+            expected = again.folder.result.student_return
+            assert again.play("student", simulator, final_seeds(4)).returns.mean() == pytest.approx(expected)
+
+
+def test_a_module_of_a_package_is_not_taken_from_elsewhere(
+    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "poles.py").write_text(CODE["poles.py"], encoding="utf-8")
+    run = stopped(tmp_path / "run", env="mine.poles:make", env_args="")
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "mine.poles"):
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(
+        RunError, match=rf"environment of .*run, mine\.poles:make, is not found from here: .* in {here}\."
+    ):
+        understudy.resume(run)
+
+
+@pytest.mark.parametrize("changed", NAMED)
+def test_code_that_changed_is_refused(changed: str, tmp_path: Path, here: Path) -> None:
+    options = NAMED[changed] | ({"env_args": ""} if "env" in NAMED[changed] else {})
+    run = stopped(tmp_path / "run", **options)
+    with (here / changed).open("a") as file:
+        file.write("\n# other")
+    with pytest.raises(
+        RunError, match=rf"{changed} is not .* of .*run any more: its contents have changed\. Put the old"
+    ):
+        understudy.resume(run)
+    (here / changed).write_text(CODE[changed], encoding="utf-8")
+    assert understudy.resume(run).env_steps >= 1500
+
+
+def test_code_that_is_gone_is_said_with_its_place(tmp_path: Path, here: Path) -> None:
+    run = stopped(tmp_path / "run", env="poles.py:make", env_args="")
+    (here / "poles.py").unlink()
+    with pytest.raises(RunError, match=rf"the environment of .*, is no longer there \(it was {here}/poles\.py\)"):
+        understudy.resume(run)
+
+
+def test_statistics_that_have_come_since_are_refused(tmp_path: Path, here: Path) -> None:
+    shutil.copy(TEACHER, here / "agent.zip")
+    run = stopped(tmp_path / "run", teacher="agent.zip")
+    (here / "vecnormalize.pkl").write_bytes(b"statistics")
+    with pytest.raises(RunError, match=r"the teacher's statistics, .*vecnormalize\.pkl: not as when .*run was begun"):
+        understudy.resume(run)
+    (here / "vecnormalize.pkl").unlink()
+    assert understudy.resume(run).env_steps >= 1500
 
 
 def test_a_teacher_that_changed_is_refused(tmp_path: Path, swinger: str) -> None:
@@ -412,7 +516,13 @@ def hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Dis
     return config
 
 
-@pytest.mark.parametrize("options", [{}, {"vector": "async"}, {"method": "n-distill+r", "collect": 256}])
+EPISODES = {"method": "n-distill+r", "estimator": "returns"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"vector": "async"}, {"method": "n-distill+r", "collect": 256}, EPISODES, EPISODES | {"vector": "async"}],
+)
 def test_environments_that_remember_are_made_anew_at_checkpoints_and_give_the_same_bits(
     options: dict[str, Any], tmp_path: Path, often: None, hidden: Callable[..., DistillConfig]
 ) -> None:
@@ -439,11 +549,12 @@ def test_environments_that_no_seed_decides_begin_anew_at_every_checkpoint(
     assert saved.state["standing"]["due"] - saved.env_steps > 1500
 
 
+@pytest.mark.parametrize("options", [{}, EPISODES])
 def test_environments_that_come_back_as_others_are_told_of(
-    tmp_path: Path, often: None, hidden: Callable[..., DistillConfig]
+    options: dict[str, Any], tmp_path: Path, often: None, hidden: Callable[..., DistillConfig]
 ) -> None:
     with pytest.raises(Cut):
-        distill(hidden("run", "shifted"), console=Cutter(25))
+        distill(hidden("run", "shifted", **options), console=Cutter(12 if options else 25))
     sys.modules["hidden_pole"].SHIFT = 0.01  # type: ignore[attr-defined]
     console = Cutter()
     result = resume(tmp_path / "run", console=console)
@@ -462,6 +573,92 @@ def test_environments_that_do_not_come_back_after_a_while_are_told_of_when_it_is
     early = cut(hidden("cut", "aging", **options), 5)
     assert RunFolder.open(tmp_path / "cut").provenance["resumed"][-1]["env_steps"] > 0
     assert any("did not come back as it was" in text for text in early.warnings)
+
+
+class Stopper(Cutter):
+    """Asks for the run to stop after so many rounds, as Ctrl-C does."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+
+    def progress(self, steps: int, recovered: float | None = None) -> None:
+        self.rounds -= 1
+
+    def __call__(self, console: Any) -> Stopper:
+        return self
+
+    def __enter__(self) -> Stopper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def asked(self) -> bool:
+        return self.rounds <= 0
+
+
+def asked_to_stop(config: DistillConfig, rounds: int, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int | None]:
+    """What is said, and where the last checkpoint is."""
+    assert config.out is not None
+    with monkeypatch.context() as patch:
+        stopper = Stopper(rounds)
+        patch.setattr(running, "Halt", stopper)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            distill(config, console=stopper)
+    return str(caught.value), Checkpoints(Path(config.out) / "checkpoints").newest
+
+
+def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_out_of_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "RARELY", 1500)
+    distill(asked(tmp_path / "whole", steps=4000), console=Silent())
+    said, newest = asked_to_stop(asked(tmp_path / "cut", steps=4000), 9, monkeypatch)
+    assert newest is not None
+    assert said == (
+        f"stopped after {newest:,} environment steps. The checkpoint at {newest:,} is kept: go on with understudy "
+        f"distill --resume {tmp_path / 'cut'}"
+    )
+    kept = [load(path) for path in (tmp_path / "cut" / "checkpoints").glob("0*")]
+    assert len({state["standing"]["due"] for state in kept if state is not None}) == 1  # the second was not due
+    assert len(kept) == 2
+    resume(tmp_path / "cut", console=Silent())
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("kind", ["pole", "aging", "old"])
+def test_a_run_that_is_asked_to_stop_before_environments_were_tried_begins_anew(
+    kind: str, tmp_path: Path, often: None, hidden: Callable[..., DistillConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"control": "uniform", "steps": 3000}
+    distill(hidden("whole", kind, **options), console=Silent())
+    said, newest = asked_to_stop(hidden("cut", kind, **options), 1, monkeypatch)
+    assert newest is None
+    assert (
+        f"No checkpoint was written now: whether hidden_pole:{kind} comes back when it is played again is tried" in said
+    )
+    assert said.endswith(
+        f"The run has no checkpoint yet and will begin anew: go on with understudy distill --resume {tmp_path / 'cut'}"
+    )
+    resume(tmp_path / "cut", console=Silent())
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+
+
+def test_a_run_whose_environments_do_not_come_back_keeps_the_last_checkpoint_that_was_due(
+    tmp_path: Path, hidden: Callable[..., DistillConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "RARELY", 1500)
+    distill(hidden("whole", "old"), console=Silent())
+    said, newest = asked_to_stop(hidden("cut", "old"), 20, monkeypatch)
+    assert newest is not None
+    assert "No checkpoint was written now: hidden_pole:old does not come back when it is played again" in said
+    steps = int(said.split()[2].replace(",", ""))
+    assert newest < steps
+    assert f"The checkpoint at {newest:,} is kept: go on with understudy distill --resume" in said
+    resume(tmp_path / "cut", console=Silent())
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
 
 
 def test_without_tensorboard_installed_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,16 @@ def test_a_student_no_better_than_random_cannot_be_judged():
     assert Sturdiness.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
+def test_that_several_verdicts_are_not_corrected_for_their_number_is_said():
+    students = {f"mlp:{size}": [made((0.6, 0.2), size)] for size in (8, 16, 32)}
+    hopeless = Exposure(FLOOR.plain[::-1], dict.fromkeys(SYNTHETIC.sizes, (FLOOR.plain[::-1],) * 3))
+    several = judged("Made-v0", SYNTHETIC, EARTH, made((0.6, 0.2), 0), students | {"hopeless": [hopeless]}, FLOOR)
+    assert "Each of the 3 students is judged by a 95 % interval of its own, not corrected" in several.summary()
+    assert "(of these, 0.15 on average)" in several.caution
+    one = judged("Made-v0", SYNTHETIC, EARTH, made((0.6, 0.2), 0), {"mlp:8": students["mlp:8"]}, FLOOR)
+    assert one.caution == ""
+
+
 def test_exposures_survive_json():
     one = made((0.6, 0.2), 0)
     assert Exposure.from_dict(json.loads(json.dumps(one.to_dict()))) == one

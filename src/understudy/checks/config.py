@@ -8,8 +8,9 @@ from typing import Any
 
 from understudy.methods import lookup
 from understudy.runs.config import GROUPS as DISTILL_GROUPS
-from understudy.runs.config import EvaluateConfig, parse_env_args
+from understudy.runs.config import EvaluateConfig
 from understudy.runs.fields import build, option, settle
+from understudy.runs.option_texts import parse_env_args
 
 DOCTOR_SEED = 6_000_000
 """Apart from the seeds of stopping, of final figures and of advice: no choice is made on those."""

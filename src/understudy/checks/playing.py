@@ -12,7 +12,7 @@ from understudy.envs.rollout import Episodes, Rollout, Window
 from understudy.envs.simulator import Simulator
 from understudy.methods import METHODS
 from understudy.policies.policy import Observation
-from understudy.runs.config import parse_env_args, parse_remedy
+from understudy.runs.option_texts import parse_env_args, parse_remedy
 
 REPEATED_STEPS = 100
 SHORT = 0.5

@@ -73,8 +73,8 @@ _LEGEND = (
     "every step, so that ending episodes early pays (see --remedy)."
 )
 _Q_LEGEND = (
-    "Q_T and Q_S: action values of teacher and student; τ: --teacher-temperature; θ−: the target network; ε: the share of "
-    "uniform actions, --epsilon; the weights are --loss-weight and --task-weight."
+    "Q_T and Q_S: action values of teacher and student; τ: --teacher-temperature; θ−: the target network; ε: the share "
+    "of uniform actions, --epsilon; the weights are --loss-weight and --task-weight."
 )
 _TITLES = ("name", "control", "loss", "reward", "gradient field?", "trap", "needs", "source")
 _FOLDED = {"loss": 13, "reward": None, "gradient field?": 8, "source": None}

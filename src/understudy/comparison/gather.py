@@ -17,12 +17,12 @@ from understudy.comparison.summary import Failure, Improvement, Overall, Runs, S
 from understudy.comparison.verdict import front, keeps
 from understudy.envs.rollout import Episodes
 from understudy.math.aggregates import (
+    Combined,
     Estimate,
-    Kept,
+    combined,
     improvement_interval,
     interquartile_interval,
     interquartile_mean,
-    kept,
 )
 from understudy.math.statistics import bootstrap_interval
 from understudy.runs.folder import RunFolder
@@ -79,8 +79,8 @@ class Stage:
     def above_random(self) -> bool:
         return bool(self.teacher.mean() > self.random.mean())
 
-    def kept(self, runs: Sequence[Finished]) -> Kept:
-        return kept(np.array([one.returns for one in runs]), self.teacher, self.random, np.random.default_rng(0))
+    def combined(self, runs: Sequence[Finished]) -> Combined:
+        return combined(np.array([one.returns for one in runs]), self.teacher, self.random, np.random.default_rng(0))
 
     def score(self, run: Finished) -> float:
         """A run's recovered fraction; its return where the teacher is not above random."""
@@ -105,7 +105,7 @@ def runs_of(
 
 
 def _filled(row: Runs, here: Sequence[Finished], stage: Stage, ends: Mapping[str, float]) -> Runs:
-    found = stage.kept(here)
+    found = stage.combined(here)
     arrivals = [one for run in here if (one := arrival(run.evaluations, stage.target)) is not None]
     points = [run.points for run in here]
     first = here[0].result

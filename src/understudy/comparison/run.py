@@ -22,15 +22,15 @@ from understudy.comparison.workers import each
 from understudy.envs.of_gym import make
 from understudy.envs.views import parse_view
 from understudy.errors import ConfigurationError, RunError, UnderstudyError
-from understudy.policies.teachers import members_of
 from understudy.runs.assemble import assemble, opened_teacher
-from understudy.runs.config import DistillConfig, parse_env_args
+from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console, Silent
 from understudy.runs.execute import distill, resume
 from understudy.runs.exposure import Plan
 from understudy.runs.fields import fields_of
 from understudy.runs.folder import RunFolder
-from understudy.runs.provenance import sha256
+from understudy.runs.option_texts import parse_env_args
+from understudy.runs.sources import changes, code, sources
 
 HARMLESS = ("out", "quiet", "threads", "trust", "tensorboard", "report", "curve_episodes")
 """Settings in which a run of before may differ from the one that is wanted."""
@@ -91,8 +91,9 @@ def _finished(cell: Cell) -> bool:
 def check(cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
     """Refuse runs that cannot begin, and those that were begun with other settings; all at once."""
     changed: dict[str, list[str]] = {}
+    now = {cell.method: sources(cell.config, cell.config.teacher) | {"code": code(cell.config)} for cell in cells}
     for cell in filter(_begun, cells):
-        problem = _changed(cell)
+        problem = _changed(cell, now[cell.method])
         if problem:
             changed.setdefault(problem, []).append(str(cell.path))
     wrong: dict[str, list[str]] = {}
@@ -109,23 +110,22 @@ def check(cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
         raise ConfigurationError("\n".join(found))
 
 
-def _changed(cell: Cell) -> str:
-    """In what a run differs from the one that is wanted; empty where in nothing that matters."""
+def _changed(cell: Cell, now: Mapping[str, Any]) -> str:
+    """In what a run differs from the one that is wanted and its files, ``now``; empty where in nothing that matters."""
     folder = RunFolder.open(cell.path)
     old = folder.config
     names = [one for one in fields_of(DistillConfig) if one not in HARMLESS]
-    changes = [
+    others = [
         f"{one} {getattr(old, one)!r}, now {getattr(cell.config, one)!r}"
         for one in names
         if getattr(old, one) != getattr(cell.config, one)
     ]
-    facts = folder.provenance.get("teacher") or {}
-    place = Path(cell.config.teacher).expanduser()
-    if not changes and facts.get("sha256") and members_of(cell.config.teacher) is None and place.exists():
-        changes += [] if sha256(place) == facts["sha256"] else [f"the contents of {cell.config.teacher}"]
-    if not changes:
-        return ""
-    return f"begun with other settings ({'; '.join(changes)}). Choose another --out, or remove what is there"
+    if others:
+        return f"begun with other settings ({'; '.join(others)}). Choose another --out, or remove what is there"
+    files = changes(folder.provenance, now)
+    if files:
+        return f"begun with other files ({'; '.join(files)}). Put the old ones back, or choose another --out"
+    return ""
 
 
 class _Unheard(Silent):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from understudy.engines.actor import View
@@ -20,6 +21,8 @@ from understudy.envs.views import ObservationViews
 from understudy.errors import RunError
 from understudy.policies.policy import Policy, TensorObservation, tensors
 from understudy.policies.student import Student
+
+NO_EPISODES = Episodes(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, bool))
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,14 @@ class Learner:
         self.source, self.objective, self.rhythm, self.budget = source, objective, rhythm, budget
         self.student = objective.student
         self.generator = torch.Generator().manual_seed(seed)
-        self.store = objective.new_store(rhythm, source.rollout.simulator.copies)
+        self.store = objective.new_store(rhythm, source.copies)
         self.modules: dict[str, torch.nn.Module] = {"student": self.student}
         if objective.critic is not None:
             self.modules["critic"] = objective.critic
         parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
         self.optimiser = FlatAdam(parameters, rhythm.learning_rate, rhythm.clip, rhythm.average)
         self.env_steps = self.updates = self.next_fit = 0
+        self.restandardises = True
 
     @property
     def progress(self) -> float:
@@ -85,6 +89,16 @@ class Learner:
 
     def step(self) -> Record:
         """One round."""
+        progress = self.progress
+        return self.study(progress, *self.gather())
+
+    def study(self, progress: float, finished: Episodes = NO_EPISODES, facts: dict[str, float] | None = None) -> Record:
+        """The second half of a round: learn from what is stored."""
+        self.optimiser.learning_rate = self.rhythm.learning_rate_at(progress)
+        return self.settle(self._update(self.objective.method.at(progress)), finished, facts or {})
+
+    def gather(self) -> tuple[Episodes, dict[str, float]]:
+        """The first half of a round: collect and store. The episodes that ended, and what was noticed."""
         progress = self.progress
         window = self.source.collect(progress)
         if not self.env_steps:
@@ -97,11 +111,14 @@ class Learner:
         self.store.add(columns)
         self._restandardise()
         self.env_steps += int(window.valid.sum())
-        self.optimiser.learning_rate = self.rhythm.learning_rate_at(progress)
-        loss, count = self._update(self.objective.method.at(progress))
-        self.updates += count
+        return window.finished, facts
+
+    def settle(self, losses: list[torch.Tensor], finished: Episodes, facts: dict[str, float]) -> Record:
+        """The end of a round whose minibatches had these ``losses``: look whether it went well, and tell of it."""
+        loss = float(torch.stack(losses).mean()) if losses else 0.0
+        self.updates += len(losses)
         self._check_numbers(loss)
-        return Record(self.env_steps, self.updates, loss, window.finished, facts)
+        return Record(self.env_steps, self.updates, loss, finished, facts)
 
     def _check_numbers(self, loss: float) -> None:
         """Refuse to go on with a loss or parameters that are not finite; says what else is not, which came first."""
@@ -162,7 +179,8 @@ class Learner:
 
     def _restandardise(self) -> None:
         """As the aggregated states become four times as many, standardise by all of them; no answer changes."""
-        if not self.rhythm.keep or "features" not in self.store.columns or len(self.store) < self.next_fit:
+        kept = self.rhythm.keep and self.restandardises
+        if not kept or "features" not in self.store.columns or len(self.store) < self.next_fit:
             return
         self.next_fit = 4 * len(self.store)
         change = self.store.standardise("features")
@@ -173,21 +191,21 @@ class Learner:
         self.optimiser.on_both(lambda: network.absorb(mean, scale))
         self.optimiser.rescale(network.first_layer[0], scale)
 
-    def _update(self, method: Any) -> tuple[float, int]:
-        """Draw minibatches and step; the mean loss and how many there were."""
-        total, count = torch.zeros((), device=self.objective.device), 0
-        for columns in self._minibatches():
+    def _update(self, method: Any) -> list[torch.Tensor]:
+        """Draw minibatches and step; the losses."""
+        losses = []
+        for columns in self.minibatches():
             loss = self.objective.loss(columns, method)
             self.optimiser.step(loss)
             self.objective.updated()
-            total += loss.detach()
-            count += 1
-        return float(total) / max(count, 1), count
+            losses.append(loss.detach())
+        return losses
 
-    def _minibatches(self) -> Iterator[Columns]:
+    def minibatches(self, updates: int | None = None) -> Iterator[Columns]:
+        """A round's; ``updates``: of a store that is kept, so many instead of the rhythm's number."""
         batch = max(1, self.rhythm.batch // self.rhythm.length)
         if self.rhythm.keep:
-            yield from self.store.draws(self.rhythm.updates, batch, self.generator)
+            yield from self.store.draws(updates or self.rhythm.updates, batch, self.generator)
             return
         for _ in range(self.objective.passes):
             for rows in self.store.passes(len(self.store) if self.objective.at_once else batch, self.generator):

@@ -127,7 +127,7 @@ class QObjective:
         """Start at the teacher's mean action values, with steps of their size: what is left are the differences."""
         if self.method.gives_values and "teacher" in columns and self.scale is not None:
             values = columns["teacher"][columns["playable"]].to(self.device)
-            mean, size = values.mean(0), max(float(values.std(0).mean()), 1e-3)
+            mean, size = values.mean(0), max(float(values.std(0, correction=0).mean()), 1e-3)
             last = self.student.network.last_layers
             centres = (mean,) if len(last) == 1 else (mean.mean()[None], mean - mean.mean())
             for layer, centre in zip(last, centres, strict=True):
@@ -154,7 +154,9 @@ class QObjective:
             answers.append(self.teacher(some)[0].policy.flat.cpu())
         found = torch.cat(answers).reshape(*lead, -1)
         found = found if self.scale is None else found * self.scale
-        if not bool((found[torch.as_tensor(window.valid)] < torch.inf).all()):
+        played = found[torch.as_tensor(window.valid)]
+        # minus infinity is a logit like any other: an action that the teacher never takes
+        if not bool((played < torch.inf).all() if self.scale is None else played.isfinite().all()):
             raise TeacherError(
                 f"{self.teacher.description} answers action values that are infinite or not a number; look at its "
                 "weights and at what it is shown"
@@ -165,14 +167,16 @@ class QObjective:
         """What is minimised on a minibatch ``[B, ...]``; ``method`` has numbers for weights."""
         seen = observation_of("observation", columns)
         q = self.ask(seen)
-        total = torch.zeros((), device=q.device)
+        total = 0.0 * q.sum()  # all there is to minimise where both weights have run out
         if method.distance and method.weight:
             distance = Q_LOSSES[method.distance](q, columns["teacher"], self.temperature).mean()
             total = total + at(method.weight, 0.0) * distance
         if method.td:
             chosen = q.gather(-1, columns["action"][:, None].long())[:, 0]
-            error = F.huber_loss if self.target.huber else F.mse_loss
-            total = total + at(method.td, 0.0) * error(chosen, self.targets(columns))
+            targets = self.targets(columns)
+            # PyTorch's Huber loss is half a square; small errors are to weigh the same either way
+            error = 2 * F.huber_loss(chosen, targets) if self.target.huber else F.mse_loss(chosen, targets)
+            total = total + at(method.td, 0.0) * error
         return total
 
     @torch.no_grad()
@@ -203,14 +207,15 @@ def values_of(teacher: Policy, method: QMethod) -> float | None:
     MethodError where the row needs what the teacher has not.
     """
     scale = score_scale(teacher)
-    if method.distance == "mse" and scale is None:
+    if method.distils and method.distance == "mse" and scale is None:
         raise MethodError(
             f"{method.name} needs a teacher that answers action values; {teacher.description} answers a policy. Use "
             "q-kl or q-nll, which need its preferences only, or a row of policies such as on-policy-distill"
         )
-    if method.distils and method.distance != "nll" and not teacher.full_support:
+    if method.distils and method.distance != "nll" and scale is None and not teacher.full_support:
         raise MethodError(
-            f"{method.name} needs a number for each action; {teacher.description} answers actions alone. Use q-nll"
+            f"{method.name} needs a number for each action; {teacher.description} answers actions alone, or rules some "
+            "out. Use q-nll"
         )
     return scale
 

@@ -24,6 +24,7 @@ from understudy.policies.policy import Observation
 GOES_ON, TERMINATED, TRUNCATED, BROKEN_OFF = range(4)
 """How a row's step ended. Broken off: what came after it was never seen."""
 GATHERED = 32 << 20  # bytes of observations gathered in one call
+YOUNG = 64  # rows of a copy, below which it may be that none has a successor yet
 
 
 class Replay:
@@ -94,7 +95,12 @@ class Replay:
     # Reading
 
     def draws(self, count: int, batch: int, generator: torch.Generator) -> Iterator[Columns]:
-        """``count`` minibatches of ``batch`` transitions at random, with replacement; several are gathered at once."""
+        """``count`` minibatches of ``batch`` transitions at random, with replacement; several are gathered at once.
+
+        None while nothing can be learned from yet, as of single steps whose next ones are not seen.
+        """
+        if not self._ready():
+            return
         size = sum(
             c[0].numel() * c.element_size() for name, c in self.columns.items() if name.startswith("observation")
         )
@@ -105,6 +111,11 @@ class Replay:
             picked = self._transitions(rows)
             for k in range(number):
                 yield {name: column[k * batch : (k + 1) * batch].to(self.device) for name, column in picked.items()}
+
+    def _ready(self) -> bool:
+        """Whether there is anything to learn from; looked up only while the store is young."""
+        young = int(self.filled.max()) < min(self.room, YOUNG)
+        return not young or len(self._usable(torch.arange(len(self)))) > 0
 
     def _rows(self, count: int, generator: torch.Generator) -> Tensor:
         """Places of rows that can be learned from, uniformly."""
@@ -130,8 +141,7 @@ class Replay:
         start = torch.as_tensor(self.cursor)[lane] - filled
         place = lane * self.room + (start + age) % self.room
         good = self.columns["playable"][place]
-        if self.frames > 1:  # the frames before it may be overwritten
-            good &= (age >= self.frames - 1) | (filled < self.room)
+        good &= age >= self.frames - 1  # the frames before it may be overwritten, or never have been seen
         if self.n_step:
             good &= self._reaches(place, age, filled)
         return place[good]
@@ -187,6 +197,23 @@ class Replay:
             found[name] = stack.movedim(1, -1) if self.last_axis else stack
         return found
 
+    def everything(self, batch: int) -> Iterator[Columns]:
+        """All that can be learned from, once and in order, ``batch`` at a time."""
+        for rows in self._usable(torch.arange(len(self))).split(batch):
+            yield {name: column.to(self.device) for name, column in self._transitions(rows).items()}
+
+    def in_order(self) -> tuple[Columns, Tensor, Tensor, Columns]:
+        """All steps that can be read whole, lane by lane in time: their columns, which of them are the last of their
+        episode that is there, those of these ``[B]`` whose next observation is there, and these observations."""
+        rows = self._usable(torch.arange(len(self)))
+        newest = torch.zeros(self.copies * self.room, dtype=torch.bool)
+        newest[torch.arange(self.copies) * self.room + torch.as_tensor((self.cursor - 1) % self.room)] = True
+        picked = self._observations("observation", rows)
+        picked |= {name: self.columns[name][rows] for name in ("action", "reward", "end")}
+        seen = ((picked["end"] == TRUNCATED) & ~newest[rows]).nonzero()[:, 0]
+        after = self._observations("observation", self._after(rows[seen], 1))
+        return picked, (picked["end"] != GOES_ON) | newest[rows], seen, after
+
     # Surviving
 
     def state(self) -> dict[str, Any]:
@@ -214,61 +241,70 @@ class Replay:
 def rows_of(window: Window, columns: Columns, frames: int, last_axis: bool) -> Columns:
     """A window's rows for :meth:`Replay.add`, in order of copy and time.
 
-    ``columns``: what else each step has, ``[L, N, ...]``; its ``observation`` columns come from the window.
+    ``columns``: what else each step has, ``[L, N, ...]``.
     """
     steps, copies = window.valid.shape
-    seen = {"observation" + key: value for key, value in _parts(window.observation).items()}
-    after = {"observation" + key: value for key, value in _parts(window.beyond_observation).items()}
-    t, n = (axis.ravel() for axis in np.mgrid[:steps, :copies])
-    own = np.flatnonzero(window.valid.ravel())
-    tail = np.flatnonzero(window.beyond_truncated)
-    first = own[window.start.ravel()[own]]
     if frames > 1:
         check_stacks(window, frames, last_axis)
-    before = np.repeat(first, frames - 1)  # the first frames of an episode's first stack
-    which = np.tile(np.arange(frames - 1), len(first))
+    t, n = (axis.ravel() for axis in np.mgrid[:steps, :copies])
+    own = np.flatnonzero(window.valid.ravel())
+    starts = own[window.start.ravel()[own]]
+    before, which = np.repeat(starts, frames - 1), np.tile(np.arange(frames - 1), len(starts))
+    tail = np.flatnonzero(window.beyond_truncated)
     cut = window.beyond_index[tail]
-    # in time: the frames before a step, the step, what was seen after it
+    # in time: what was seen after an episode's last step, the frames before the next one's first, the step itself
     copy = np.concatenate([n[own], n[before], cut[:, 1]])
-    time = np.concatenate([t[own], t[before] - 1 + (which + 1) / (frames + 1), cut[:, 0] + 0.5])
+    time = np.concatenate([t[own], t[before] - 0.5 + which / (2 * frames), cut[:, 0] + 0.25])
     order = torch.as_tensor(np.lexsort([time, copy]))
-    own_t, before_t = torch.as_tensor(own), torch.as_tensor(before)
-    blank = len(before) + len(tail)
-    out: Columns = {"copy": torch.as_tensor(copy)[order]}
-    begins = np.zeros(len(copy), bool)
-    begins[: len(own)] = window.start.ravel()[own] & (frames == 1)
-    begins[len(own) : len(own) + len(before)] = which == 0
-    out["first"] = torch.as_tensor(begins)[order]
-    for name, column in seen.items():
-        flat, last = torch.as_tensor(column).flatten(0, 1), torch.as_tensor(after[name][tail])
-        if frames > 1:
-            axis = -1 if last_axis else 1
-            early = flat[before_t].movedim(axis, 1)[torch.arange(len(before)), torch.as_tensor(which)]
-            flat, last = flat.select(axis, -1), last.select(axis, -1)
-            parts = [flat[own_t], early, last]
-        else:
-            parts = [flat[own_t], last]
+    first = np.concatenate([window.start.ravel()[own] & (frames == 1), which == 0, np.zeros(len(tail), bool)])
+    out: Columns = {"copy": torch.as_tensor(copy)[order], "first": torch.as_tensor(first)[order]}
+    places = tuple(map(torch.as_tensor, (own, before, which, tail)))
+    for name, parts in _frames(window, places, frames, last_axis).items():
         out[name] = torch.cat([part.to(parts[0].dtype) for part in parts])[order]
-    for name, answers in columns.items():
-        own_answers = answers.flatten(0, 1)[own_t]
-        out[name] = torch.cat([own_answers, own_answers.new_zeros((blank, *own_answers.shape[1:]))])[order]
-    end = np.where(window.terminated, TERMINATED, np.where(window.truncated, TRUNCATED, GOES_ON)).ravel()[own]
-    extra: dict[str, np.ndarray] = {
-        "action": window.action.reshape(steps * copies, *window.action.shape[2:])[own],
-        "reward": window.reward.ravel()[own],
-        "end": end.astype(np.uint8),
-        "playable": np.ones(len(own), bool),
-    }
-    for name, values in extra.items():
-        filler = np.zeros((blank, *values.shape[1:]), values.dtype)
-        out[name] = torch.as_tensor(np.concatenate([values, filler]))[order]
+    played = {name: answers.flatten(0, 1)[places[0]] for name, answers in columns.items()}
+    played |= {name: torch.as_tensor(values[own]) for name, values in _facts(window).items()}
+    blank = len(before) + len(tail)
+    for name, values in played.items():
+        out[name] = torch.cat([values, values.new_zeros((blank, *values.shape[1:]))])[order]
     return out
 
 
+def _frames(
+    window: Window, places: tuple[Tensor, ...], frames: int, last_axis: bool
+) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """What each kind of row holds: the newest frame of steps, the earlier ones of first steps, the last of ends."""
+    own, before, which, tail = places
+    after, axis = _parts(window.beyond_observation), -1 if last_axis else 1
+    found = {}
+    for key, seen in _parts(window.observation).items():
+        flat, last = torch.as_tensor(seen).flatten(0, 1), torch.as_tensor(after[key])[tail]
+        if frames > 1:
+            early = flat[before].movedim(axis, 1)[torch.arange(len(before)), which]
+            flat, last = flat.select(axis, -1), last.select(axis, -1)
+        else:
+            early = flat[:0]
+        found["observation" + key] = (flat[own], early, last)
+    return found
+
+
+def _facts(window: Window) -> dict[str, np.ndarray]:
+    """What was done and what came of it, step by step, ``[L * N, ...]``."""
+    end = np.where(window.terminated, TERMINATED, np.where(window.truncated, TRUNCATED, GOES_ON))
+    return {
+        "action": window.action.reshape(end.size, *window.action.shape[2:]),
+        "reward": window.reward.ravel(),
+        "end": end.ravel().astype(np.uint8),
+        "playable": np.ones(end.size, bool),
+    }
+
+
 def _parts(observation: Observation) -> dict[str, np.ndarray]:
+    """As they are; float64 as float32, which is all that a student sees."""
     if isinstance(observation, dict):
-        return {f"/{key}": value for key, value in observation.items()}
-    return {"": observation}
+        parts = {f"/{key}": part for key, part in observation.items()}
+    else:
+        parts = {"": observation}
+    return {key: part.astype(np.float32) if part.dtype == np.float64 else part for key, part in parts.items()}
 
 
 def stacked_frames(window: Window, last_axis: bool) -> int:

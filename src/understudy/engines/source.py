@@ -19,10 +19,11 @@ from understudy.policies.student import Student
 
 
 class Source(Protocol):
-    """Windows of steps taken under a control policy."""
+    """Windows of steps that ``copies`` of an environment took side by side: under a control policy, or once upon a time
+    (:class:`understudy.engines.recorded.Recorded`)."""
 
+    copies: int
     whole_episodes: bool
-    rollout: Rollout
 
     def collect(self, progress: float) -> Window: ...
 
@@ -68,7 +69,7 @@ class FreshRollouts:
         self.mixed = MixedActor((self.teacher_actor, self.student_actor, self.uniform), streams[3])
         self.steps, self.first = (max(1, count // simulator.copies) for count in (collect, first or collect))
         self.first_teacher = first_teacher if first else None
-        self.whole_episodes = whole_episodes
+        self.whole_episodes, self.copies = whole_episodes, simulator.copies
         self.rollout = Rollout(simulator, actions, seed)
 
     def collect(self, progress: float) -> Window:

@@ -106,3 +106,8 @@ class Store:
         """One pass over all windows in random order, as numbers in pieces of about ``batch``."""
         order = torch.randperm(self.size, generator=generator).to(self.device)
         return list(order.chunk(max(1, self.size // max(1, batch))))
+
+    def everything(self, batch: int) -> Iterator[Columns]:
+        """All windows once, in order, ``batch`` at a time."""
+        for rows in torch.arange(self.size, device=self.device).split(batch):
+            yield self.take(rows)

@@ -14,7 +14,7 @@ from gymnasium import error as refusals
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
 
-from understudy.envs import of_envpool
+from understudy.envs import of_envpool, of_minatar
 from understudy.envs.bench import Bench
 from understudy.envs.mujoco_models import quiet_mujoco
 from understudy.envs.of_vector import VectorSimulator
@@ -132,6 +132,8 @@ def _wrapped_id(env_id: str, wrappers: tuple[str, ...], kwargs: dict[str, Any]) 
     except Exception as error:
         given = f" with {kwargs}" if kwargs else ""
         raise EnvironmentFailure(f"making {env_id}{given} failed: {type(error).__name__}: {error}") from error
+    if spec.id.startswith(of_minatar.PREFIX):
+        env = of_minatar.FreshStart(env)
     return wrapped(env, wrappers)
 
 
@@ -141,21 +143,22 @@ def _spec(env_id: str) -> EnvSpec:
         if module:
             importlib.import_module(module)
         if bare not in gymnasium.registry:
-            _register_atari(bare)
+            _register_games(bare)
         return gymnasium.spec(bare)
     except (refusals.Error, ImportError) as error:
         raise _explained(env_id, error) from error
 
 
-def _register_atari(env_id: str) -> None:
-    """Atari games are registered by their package only."""
-    if not env_id.startswith("ALE/") and "NoFrameskip-v" not in env_id:
-        return
-    try:
-        import ale_py
-    except ImportError:
-        raise MissingExtra("ale-py", "atari", env_id) from None
-    gymnasium.register_envs(ale_py)
+def _register_games(env_id: str) -> None:
+    """Games that only their own package registers."""
+    if env_id.startswith(of_minatar.PREFIX):
+        of_minatar.register(env_id)
+    elif env_id.startswith("ALE/") or "NoFrameskip-v" in env_id:
+        try:
+            import ale_py
+        except ImportError:
+            raise MissingExtra("ale-py", "atari", env_id) from None
+        gymnasium.register_envs(ale_py)
 
 
 def _explained(env_id: str, error: Exception) -> EnvironmentFailure | MissingExtra:

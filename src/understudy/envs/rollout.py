@@ -112,19 +112,22 @@ class Rollout:
     """Windows of play. ``collect`` goes on where the last window stopped; ``episodes`` plays whole ones.
 
     Each episode has a seed of its own where the simulator takes one a copy, so that ``state`` can tell how to bring
-    back what is in play: ``restore`` plays it again.
+    back what is in play: ``restore`` plays it again. Behind ``episodes`` nothing is in play; what is brought back then
+    are the episodes' beginnings, only to see whether they come back.
     """
 
     def __init__(self, simulator: Simulator, actions: ActionMap, seed: int) -> None:
         self.simulator, self.actions = simulator, actions
         self._stage, self._tape = Stage(simulator, actions), Tape(simulator.copies)
         self._seeds = np.random.default_rng(seed)
+        self._over = False  # whether what is on the tape has ended long ago
         self._running = np.zeros((2, simulator.copies))  # return and length so far of the episodes in play
 
     def restart(self) -> None:
         """New episodes in every copy at the next step, on new seeds."""
         self._running[:] = 0
-        self._tape = Tape(self.simulator.copies)
+        self._over = False
+        self._tape = Tape(self.simulator.copies, endless=not self.simulator.restartable)
         if self.simulator.restartable:
             self._stage.start = np.zeros(self.simulator.copies, bool)
             self._begin(np.arange(self.simulator.copies))
@@ -140,7 +143,7 @@ class Rollout:
 
     def collect(self, actor: Actor, steps: int) -> Window:
         """The next ``steps`` steps of every copy."""
-        if self._stage.stale:
+        if not self.in_play:
             self.restart()
         recording = _Recording(self._stage, self.actions, steps)
         for _ in range(steps):
@@ -150,23 +153,42 @@ class Rollout:
         self._tape.extend(recording.action)
         return recording.window(self._running)
 
-    def episodes(self, actor: Actor, seeds: Sequence[int] | None = None) -> Window:
-        """One whole episode in every copy, as long as the longest; the next ``collect`` begins new ones."""
+    def episodes(self, actor: Actor, seeds: Sequence[int] | None = None, most: int | None = None) -> Window:
+        """One whole episode in every copy, as long as the longest; the next ``collect`` begins new ones.
+
+        ``most``: those that are longer are cut after so many steps.
+        """
         copies = self.simulator.copies
         self._stage.start = np.zeros(copies, bool)
         seeds = self._seeds.integers(2**31, size=copies).tolist() if seeds is None else list(seeds)
         self._stage.begin(np.arange(copies), seeds)
         self._running[:] = 0
-        recording = _Recording(self._stage, self.actions, min(self.simulator.max_episode_steps or 256, 1024))
-        while recording.ended < copies:
+        room = min(self.simulator.max_episode_steps or 256, 1024)
+        recording = _Recording(self._stage, self.actions, room if most is None else min(room, most))
+        while recording.ended < copies and recording.length != most:
             recording.record(actor)
         window = recording.window(self._running)
-        self._stage.stop()
+        self._keep_beginnings(window, seeds)
         return window
+
+    def _keep_beginnings(self, window: Window, seeds: Sequence[int]) -> None:
+        """Put the episodes' first steps on the tape, and beside it what they showed and paid, as if still in play."""
+        ages = np.minimum(window.valid.sum(0) - 1, PROOF)
+        if not self.simulator.restartable:  # all copies begin at once
+            ages[:] = ages.min()
+        copies = np.arange(len(ages))
+        self._tape, self._over = Tape.of_beginnings(window.action, seeds, ages), True
+        self._stage.observation = take(window.observation, (ages, copies))
+        self._running[0] = [window.reward[:age, copy].sum(dtype=float) for copy, age in enumerate(ages)]
 
     @property
     def in_play(self) -> bool:
         """Whether the next ``collect`` goes on with episodes that have begun."""
+        return self.on_tape and not self._over
+
+    @property
+    def on_tape(self) -> bool:
+        """Whether there is anything that can be played again."""
         return not self._stage.stale
 
     @property
@@ -186,9 +208,9 @@ class Rollout:
     def state(self) -> dict[str, Any]:
         """What :meth:`restore` needs to go on from here."""
         state: dict[str, Any] = {"seeds": self._seeds.bit_generator.state, "running": self._running, "tape": None}
-        if self.in_play:
+        if self.on_tape:
             stage = self._stage
-            state |= {"observation": stage.observation, "start": stage.start, "steps": stage.steps}
+            state |= {"observation": stage.observation, "start": stage.start, "steps": stage.steps, "over": self._over}
             state["tape"] = self._tape.state()
         return state
 
@@ -203,10 +225,11 @@ class Rollout:
             self._stage.stop()
             return False
         self._stage.start, self._stage.steps = np.array(state["start"]), state["steps"]
+        self._over = state["over"]
         return True
 
     def replays(self, make: Callable[[int], Simulator], times: int = 2) -> bool:
-        """Whether what is in play, or a part of it, comes out the same in another simulator of so many copies.
+        """Whether what is on the tape, or a part of it, comes out the same in another simulator of so many copies.
 
         ``times``: twice, so that an environment that remembers earlier episodes gives itself away even in its first.
         """
@@ -222,7 +245,7 @@ class Rollout:
 
 def _replayed(tape: Tape, stage: Stage, expected: Observation, returns: np.ndarray) -> bool:
     """Play a tape; whether it ends with what is expected, and each episode with its return so far."""
-    actions, alone, total = tape.actions, stage.simulator.restartable, np.zeros(len(tape.ages))
+    actions, alone, total = tape.actions, not tape.endless, np.zeros(len(tape.ages))
     for t in range(len(actions) + 1):
         begun = tape.ages >= len(actions) - t
         due = np.flatnonzero(tape.ages == len(actions) - t)

@@ -16,13 +16,25 @@ LONGEST = 1 << 22
 class Tape:
     """The episodes in play in N copies. Actions lie side by side in time, back to the start of the oldest of them.
 
-    ``seeds [N]``: of each copy's episode, or of the whole simulator where it takes no seed a copy (then an episode's
-    end is on the tape like any other step). ``ages [N]``: steps since. Actions are raw.
+    ``seeds [N]``: of each copy's episode, or of the whole simulator where it plays for ever on one seed: ``endless``,
+    where an episode's end is on the tape like any other step. ``ages [N]``: steps since. Actions are raw.
     """
 
-    def __init__(self, copies: int) -> None:
+    def __init__(self, copies: int, endless: bool = False) -> None:
+        self.endless = endless
         self.seeds, self.ages = np.zeros(copies, np.int64), np.zeros(copies, np.int64)
         self.pieces: list[np.ndarray] = []
+
+    @classmethod
+    def of_beginnings(cls, actions: np.ndarray, seeds: Any, ages: np.ndarray) -> Tape:
+        """The first ``ages [N]`` steps of episodes that all began with ``actions [L, N, ...]``."""
+        tape, oldest = cls(len(ages)), int(ages.max())
+        tape.begin(slice(None), seeds)
+        aligned = np.zeros_like(actions[:oldest])
+        for copy, age in enumerate(ages):
+            aligned[oldest - age :, copy] = actions[:age, copy]
+        tape.pieces, tape.ages = [aligned], ages
+        return tape
 
     def begin(self, copies: Any, seeds: Any, ahead: int = 0) -> None:
         """An episode begins in each of these copies, ``ahead`` steps after the last that is on the tape."""
@@ -50,8 +62,8 @@ class Tape:
 
     def only(self, copies: np.ndarray) -> Tape:
         """What is on it of these copies."""
-        part = Tape(len(copies))
-        part.restore({"seeds": self.seeds[copies], "ages": self.ages[copies], "actions": self.actions[:, copies]})
+        part = Tape(len(copies), self.endless)
+        part.seeds, part.ages, part.pieces = self.seeds[copies], self.ages[copies], [self.actions[:, copies]]
         return part
 
     def youngest(self, steps: int) -> np.ndarray:
@@ -60,8 +72,9 @@ class Tape:
         return order[: max(1, int(np.searchsorted(self.ages[order].cumsum(), steps, side="right")))]
 
     def state(self) -> dict[str, Any]:
-        return {"seeds": self.seeds, "ages": self.ages, "actions": self.actions}
+        return {"endless": self.endless, "seeds": self.seeds, "ages": self.ages, "actions": self.actions}
 
     def restore(self, state: dict[str, Any]) -> None:
+        self.endless = state["endless"]
         self.seeds[:], self.ages[:] = state["seeds"], state["ages"]
         self.pieces = [state["actions"]]

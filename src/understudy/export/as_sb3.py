@@ -35,10 +35,10 @@ def strays(path: Path) -> tuple[Path, ...]:
 class OpenedAgent:
     """The zip as SB3 loads and plays it, ``model.predict`` behind ``VecNormalize.normalize_obs``."""
 
-    up_to_constant = True
     remembered = None
 
     def __init__(self, path: Path, student: Student) -> None:
+        self.up_to_constant = student.temperature is None
         algorithm = sb3_library.algorithm(read_archive(path).algorithm, PURPOSE)
         self.model = algorithm.load(path, device="cpu")
         self.normaliser: Any = None

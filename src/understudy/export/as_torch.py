@@ -18,6 +18,8 @@ from understudy.export.formats import Facts, Written
 from understudy.policies.policy import Observation
 from understudy.policies.student import Student
 
+NOISY = ("root", "torch.onnx", "torch.export", "torch._export", "onnxscript")
+
 
 def write(student: Student, path: Path, facts: Facts) -> Written:
     """A ``.pt2`` file whose extra files are the facts."""
@@ -51,7 +53,9 @@ def first_line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without what PyTorch's exporters say of packages and of their own progress."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch._export", "onnxscript")]
+    loggers = [
+        logging.getLogger(name) for name in ("root", "torch.onnx", "torch.export", "torch._export", "onnxscript")
+    ]
     before = [(one, one.level) for one in loggers]
     for one in loggers:
         one.setLevel(logging.ERROR)

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,20 +19,23 @@ from understudy.envs.simulator import Simulator, take
 from understudy.envs.views import EVERYTHING, View
 from understudy.envs.wrappers import check_spaces
 from understudy.errors import ExportError, RunError
+from understudy.export import as_onnx
 from understudy.export.config import ExportConfig
-from understudy.export.deployed import Deployed
+from understudy.export.deployed import Deployed, in_units
+from understudy.export.footprint import Footprint, footprint
 from understudy.export.formats import FORMATS, Format, Opened
 from understudy.export.parity import Parity, Seen, compare, observe
+from understudy.export.quantised import Quantised, quantised
 from understudy.policies.policy import tensors
 from understudy.policies.student import Student
 from understudy.policies.student_file import load_student, space_to_json
 from understudy.runs.brought import brought
 from understudy.runs.code_named import in_env
-from understudy.runs.config import parse_env_args
 from understudy.runs.latency import Latency, measure
+from understudy.runs.option_texts import parse_env_args
 from understudy.runs.reopen import reopen
 
-SEED = 3_000_000
+SEED, PLAYED = 3_000_000, 4_000_000
 COPIES = 4
 OVERWRITE = "Name another with --out, or write over it with --force"
 
@@ -53,6 +56,8 @@ class Exported:
     student_latency: Latency
     env: str
     notes: tuple[str, ...]
+    footprint: Footprint
+    quantised: Quantised | None = None
 
     def summary(self) -> str:
         """Five lines, and one for each note."""
@@ -62,11 +67,12 @@ class Exported:
         speed = f"{ours.median:.1f} µs a decision (95 % below {ours.p95:.1f})"
         lines = [
             f"Exported     {self.student} as {self.format}: {', '.join(map(str, self.files))}",
-            f"Size         {self.bytes:,} bytes, {self.parameters:,} parameters",
+            f"Size         {self.bytes:,} bytes; {self.parameters:,} parameters, {self.footprint}",
             f"Same         on {parity.steps:,} decisions on {self.env}: {within}",
             f"Latency      {speed}; the student in PyTorch {theirs.median:.1f} µs; one thread, batch of 1",
             f"Use          {FORMATS[self.format].what}",
         ]
+        lines += [f"8 bits       {self.quantised.line}"] if self.quantised else []
         return "\n".join([*lines, *(f"Note         {note}" for note in self.notes)])
 
 
@@ -101,13 +107,12 @@ def export(config: ExportConfig, env: Any = None, *, tell: Tell = dict) -> Expor
         check_spaces(*_both(scene), who="student", mend="Name the environment it was trained in (--env)")
         path = _place(config, form)
         seen = observe(scene.student, scene.simulator, scene.view, config.steps, SEED)
-    finally:
-        scene.simulator.close()
-    try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             return _exported(config, form, scene, path, seen, Path(folder), tell)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror or error}. Choose another --out") from error
+    finally:
+        scene.simulator.close()
 
 
 def _exported(
@@ -123,11 +128,19 @@ def _exported(
     except ExportError as error:
         rejected = [one.replace(path.with_name(f"{one.name}.rejected")) for one in written.files]
         raise Rejected(str(error), rejected[0], written.notes) from None
-    files = _moved(written.files, path, form.strays(path), config.force)
+    small = _quantised(config, scene, folder / path.name, seen) if config.int8 else None
+    files = _moved((*written.files, *([small.file] if small else [])), path, form.strays(path), config.force)
+    small = replace(small, file=files[-1]) if small else None
+    files = files[: len(written.files)]
     return Exported(
         files, config.format, str(student.spec), student.parameter_count, sum(one.stat().st_size for one in files),
-        parity, *_times(student, opened, seen), scene.env, written.notes,
+        parity, *_times(student, opened, seen), scene.env, written.notes, footprint(student), small,
     )  # fmt: skip
+
+
+def _quantised(config: ExportConfig, scene: Scene, file: Path, seen: Seen) -> Quantised:
+    seeds = range(PLAYED, PLAYED + config.episodes)
+    return quantised(scene.student, file, scene.simulator, scene.view, seen, seeds, as_onnx.PURPOSE)
 
 
 def _moved(files: Sequence[Path], path: Path, strays: Sequence[Path], force: bool) -> tuple[Path, ...]:
@@ -175,7 +188,7 @@ def _opened(config: ExportConfig, env: Any) -> Scene:
     if (folder / "config.toml").is_file():
         run = reopen(folder, env=given, trust=config.trust, with_teacher=False)
         simulator, args = run.simulator(COPIES, **more), {**run.origin.env_kwargs, **more}
-        return Scene(run.student, simulator, run.views.student, str(named or run.config.env), args)
+        return Scene(in_units(run.student), simulator, run.views.student, str(named or run.config.env), args)
     student = load_student(folder)
     own: str = student.facts.get("env") or ""
     if given is None and not own:
@@ -184,7 +197,7 @@ def _opened(config: ExportConfig, env: Any) -> Scene:
         raise RunError(f"{folder} names the environment {own!r}, which may run code. Name it yourself with --env")
     wrappers, view = brought(student, (), "", "--env", config.trust) or ((), EVERYTHING)
     simulator = make(own if given is None else given, COPIES, wrappers=wrappers, env_kwargs=more)
-    return Scene(student, simulator, view, str(named or own), more)
+    return Scene(in_units(student), simulator, view, str(named or own), more)
 
 
 def _place(config: ExportConfig, form: Format) -> Path:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from understudy.runs.config import parse_env_args
 from understudy.runs.fields import build, fields_of, option, refuse, settle
+from understudy.runs.option_texts import parse_env_args
 
 FORMATS = ("onnx", "torch", "sb3")
 GROUPS = {
@@ -34,6 +34,10 @@ class ExportConfig:
     steps: int = option("Environment steps on which the file must act as the student does.", 1000, "check", "[1, inf)")
     trust: bool = option("Run code that the run's configuration names: environments, wrappers, views.", False, "check")
 
+    int8: bool = option(
+        "Write a second file with weights of 8 bits, NAME.int8.onnx, and measure what it earns.", False, "onnx"
+    )
+    episodes: int = option("Episodes that tell what the file of 8 bits earns.", 50, "onnx", "[2, inf)")
     opset: int | None = option("Version of ONNX's operators. Default: 20.", None, "onnx", "[18, 23]")
 
     algorithm: Literal["auto", "ppo", "recurrent-ppo", "dqn", "sac"] = option(

@@ -18,7 +18,7 @@ from understudy.policies.onnx_session import PART
 from understudy.policies.policy import Observation
 from understudy.policies.student import Student
 
-MEMORY, MEMORY_OUT = "memory", "memory_out"
+MEMORY, MEMORY_OUT, VALUES = "memory", "memory_out", "q_values"
 PARAMETERS = {
     "categorical": ("logits",),
     "multi-categorical": ("logits",),
@@ -46,6 +46,13 @@ def surroundings(
     return (behind,) * bool(wrappers) + (part,) * bool(view)
 
 
+def in_units(student: Student) -> Student:
+    """A student of action values answers them as they are, undivided; any other is left alone."""
+    if student.temperature is not None:
+        student.temperature = 1.0
+    return student
+
+
 class Deployed(nn.Module):
     """``obs [N, ...]`` (a Dict's parts one after the other), and ``memory [N, M]`` of a recurrent student, to the
     deterministic ``action [N, ...]`` as the environment takes it, the distribution's parameters, and ``memory_out``.
@@ -69,7 +76,8 @@ class Deployed(nn.Module):
     @property
     def outputs(self) -> list[str]:
         more = [MEMORY_OUT] if self.student.memory_size else []
-        return ["action", *PARAMETERS[self.student.family.kind], *more]
+        numbers = PARAMETERS[self.student.family.kind] if self.student.temperature is None else (VALUES,)
+        return ["action", *numbers, *more]
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         student = self.student

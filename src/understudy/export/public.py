@@ -12,10 +12,11 @@ from typing import Any
 from understudy.errors import RunError
 from understudy.policies.hub_names import hub_part, pinned
 from understudy.policies.teachers import members_of
-from understudy.runs.config import DistillConfig, parse_env_args
+from understudy.runs.config import DistillConfig
 from understudy.runs.fields import toml_text
 from understudy.runs.files import json_text
 from understudy.runs.folder import RunFolder
+from understudy.runs.option_texts import parse_env_args
 
 FACTS = ("understudy", "python", "packages", "seeds", "resolved")
 FILE_FACTS = ("sha256", "file", "revision")
@@ -180,10 +181,16 @@ def _named(config: DistillConfig) -> list[str]:
     return texts
 
 
+def _code(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The facts of files that the configuration names in code."""
+    code = facts.get("code") or {}
+    return [*(one for option, one in code.items() if option != "wrap"), *code.get("wrap", ())]
+
+
 def _private(folder: RunFolder, facts: Mapping[str, Any]) -> Iterable[str]:
     """Folders that other people need not know of: home, those of the run, of its files and of this process."""
     teacher = facts.get("teacher") or {}
-    files = [teacher, *teacher.get("members", ()), facts.get("vecnormalize") or {}]
+    files = [teacher, *teacher.get("members", ()), facts.get("vecnormalize") or {}, *_code(facts)]
     known = [Path(one["path"]).parent for one in files if one.get("path")]
     known += [path.parent for text in _named(folder.config) if (path := Path(text).expanduser()).is_absolute()]
     for place in {Path.home(), Path.cwd(), folder.path.resolve(), folder.path.resolve().parent, *known}:

@@ -27,6 +27,7 @@ def algorithm_for(student: Student, asked: str = "auto") -> str:
     """The algorithm whose agents are this student's kind, or ``asked``; an ExportError where it does not fit."""
     squashed = student.family.kind == "squashed-gaussian"
     natural = "recurrent-ppo" if student.spec.recurrent else "sac" if squashed else "ppo"
+    natural = natural if student.temperature is None else "dqn"
     chosen = natural if asked == "auto" else asked
     why = misfit(student, chosen)
     if not why:

@@ -144,15 +144,18 @@ def _why_no_value(student: Student) -> str:
     return "the LSTM is too narrow to carry the student's value network in SB3, whose value answers 0 until trained"
 
 
+LOGITS = "logits stand for action values: the greedy action is the student's, its probabilities are not kept"
+
+
 def q_network(student: Student, seen: Standardisation) -> Layout:
-    """DQN: logits stand for action values, so that the greedy action is the student's; their scale means nothing."""
+    """DQN: the student's action values, or its logits in their place, whose greedy action is the same."""
     network = reading(student.network, seen)
     layers = _linears(network)
     tensors: Tensors = {}
     for name in ("q_net", "q_net_target"):
         tensors |= _pictures(f"{name}.features_extractor", network) | _stack(f"{name}.q_net", layers)
     kwargs = _kwargs(network) | {"net_arch": _widths(layers[:-1])}
-    notes = ("logits stand for action values: the greedy action is the student's, its probabilities are not kept",)
+    notes = () if student.temperature is not None else (LOGITS,)
     return Layout("DQN", _policy_name(network), kwargs, tensors, notes=notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from understudy.export.deployed import surroundings
 from understudy.export.sb3_fit import ALTERNATIVE, NAMES, algorithm_for
 from understudy.export.sb3_layout import LAYOUTS, Layout, Standardisation, standardisation
 from understudy.policies import sb3_library
-from understudy.policies.network import VectorInput
+from understudy.policies.network import Dueling, VectorInput
 from understudy.policies.student import Student
 
 PURPOSE = "--format sb3"
@@ -67,6 +68,7 @@ def convert(student: Student, algorithm: str = "auto", fold_normaliser: bool = F
 
     Raises: ExportError, with the alternative, for what SB3 cannot hold; MissingExtra without SB3.
     """
+    student = _one_head(student)
     name = algorithm_for(student, algorithm)
     own = standardisation(student.network)
     seen = own.without if fold_normaliser else own
@@ -75,6 +77,16 @@ def convert(student: Student, algorithm: str = "auto", fold_normaliser: bool = F
     normaliser = None if seen.identity else _normaliser(student, seen, model.gamma)
     folded = [FOLDED] if fold_normaliser and not own.identity else []
     return Sb3Agent(NAMES[name], model, normaliser, (*layout.notes, *folded, *surroundings(student, *AROUND)))
+
+
+def _one_head(student: Student) -> Student:
+    """With one layer in place of a dueling head, which SB3 does not have."""
+    last = student.network.layers[-1]
+    if not isinstance(last, Dueling):
+        return student
+    student = copy.deepcopy(student)
+    student.network.layers[-1] = last.collapsed()
+    return student
 
 
 def _model(student: Student, layout: Layout, gamma: float, options: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Aggregates of several runs with intervals, as Agarwal et al. 2021 ("the statistical precipice") define them.
 
-Scores are ``[runs, tasks]``: a run's score on a task is a mean over its episodes.
+Scores are ``[runs, tasks]``: a run's score on a task is a mean over its episodes. :func:`combined` extends these
+intervals by the episodes behind the scores.
 """
 
 from __future__ import annotations
@@ -56,26 +57,27 @@ def improvement_interval(
 
 
 @dataclass(frozen=True)
-class Kept:
+class Combined:
     """What several runs of one student come to; ``recovered`` is None where the teacher is not above random."""
 
     returns: Estimate
     recovered: Estimate | None
 
 
-def kept(
+def combined(
     student: np.ndarray,
     teacher: np.ndarray,
     random: np.ndarray,
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
-) -> Kept:
+) -> Combined:
     """The interquartile mean over the runs' mean returns, and (it - random) / (teacher - random).
 
     ``student [runs, episodes]`` and ``teacher [episodes]`` are returns on the same seeds, ``random [m]`` on any. Runs
-    are drawn anew, as in :func:`interquartile_interval`, and with them the episodes: the same ones for all runs and
-    the teacher, for a seed that is hard for one is hard for all. So one run has an interval too, and a hundred
-    episodes are not taken for all there are. Where every run scores the same in every episode it is rliable's interval.
+    are drawn anew, as in :func:`interquartile_interval`, and with them, which rliable does not do, the episodes: the
+    same ones for all runs and the teacher, for a seed that is hard for one is hard for all. So one run has an interval
+    too, and a hundred episodes are not taken for all there are. Where every run scores the same in every episode it is
+    rliable's interval.
     """
     student, teacher, random = _matrix(student), np.asarray(teacher, float), np.asarray(random, float)
     if teacher.shape != student.shape[1:] or not random.size:
@@ -92,10 +94,10 @@ def kept(
     returns = Estimate(point, *percentiles(mean))
     gap = top - floor
     if percentiles(gap)[0] <= 0:
-        return Kept(returns, None)
+        return Combined(returns, None)
     share = (point - random.mean()) / (teacher.mean() - random.mean())
     beats = gap > 0
-    return Kept(returns, Estimate(float(share), *percentiles((mean - floor)[beats] / gap[beats])))
+    return Combined(returns, Estimate(float(share), *percentiles((mean - floor)[beats] / gap[beats])))
 
 
 def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -21,7 +21,9 @@ def mse(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL(softmax(Q_T/τ) ‖ softmax(Q_S)), R15: a small τ sharpens; the student's numbers are logits."""
     target = F.log_softmax(teacher.detach() / temperature, -1)
-    return (target.exp() * (target - F.log_softmax(student, -1))).sum(-1)
+    # an action that the teacher never takes has no part in it, and 0 * -inf would be no number
+    ratio = (target - F.log_softmax(student, -1)).masked_fill(target.isneginf(), 0.0)
+    return (target.exp() * ratio).sum(-1)
 
 
 def ce(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

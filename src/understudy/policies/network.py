@@ -119,6 +119,15 @@ class Dueling(nn.Module):
         advantage = self.advantage(x)
         return self.value(x) + advantage - advantage.mean(-1, keepdim=True)
 
+    def collapsed(self) -> nn.Linear:
+        """The one layer that answers the same."""
+        value, advantage = self.value, self.advantage
+        one = nn.Linear(value.in_features, advantage.out_features)
+        with torch.no_grad():
+            one.weight.copy_(value.weight + advantage.weight - advantage.weight.mean(0))
+            one.bias.copy_(value.bias + advantage.bias - advantage.bias.mean())
+        return one
+
 
 class Encoded(NamedTuple):
     """Standardised observations ``[..., D]``: stored so, they need not be standardised at every update."""

@@ -42,7 +42,7 @@ class Spec:
         first = self.image if self.body == "cnn" else ",".join(map(str, self.widths))
         default = "relu" if self.body == "cnn" else "tanh"
         words = [self.body, first, *([self.activation] if self.activation != default else [])]
-        words += [f"x{self.scale:g}"] if self.scale != 1 else []
+        words += [f"x{self.scale!r}".removesuffix(".0")] if self.scale != 1 else []
         return ":".join([*words, *(["layernorm"] if self.layernorm else []), *(["dueling"] if self.dueling else [])])
 
     def scaled(self, channels: int) -> int:

@@ -11,8 +11,8 @@ from understudy.reports.config import ReportConfig
 from understudy.runs.console import Console, Silent, open_console
 from understudy.runs.evidence import gather, kept
 from understudy.runs.folder import RunFolder
-from understudy.runs.provenance import was_object
 from understudy.runs.reopen import reopen
+from understudy.runs.sources import was_object
 
 
 def run(config: ReportConfig) -> int:
@@ -55,8 +55,9 @@ def report(
     """The page of the finished run in ``path``: ``report.html`` in it, or ``out``.
 
     ``teacher`` and ``env``, names or objects, stand for the run's own; ``own``: the caller has made the run, so that
-    what its configuration names may run. What was gathered before is used again, if nothing of this is given. Where
-    the run's teacher or environment is gone, the page is written without what needs them, and says so.
+    what its configuration names may run; ``episodes``: play so many anew, for every figure of the page that comes from
+    episodes. What was gathered before is used again, if nothing of this is given. Where the run's teacher or
+    environment is gone, the page is written without what needs them, and says so.
 
     Raises: RunError where there is no finished run.
     """
@@ -75,7 +76,7 @@ def report(
                 raise
             missing = str(error)
             console.warning(f"the page shows less than it could: {missing}")
-    return run_page.write(folder, None if out is None else Path(out), missing)
+    return run_page.write(folder, None if out is None else Path(out), missing, episodes)
 
 
 def _check_env(folder: RunFolder, env: Any) -> None:

@@ -14,37 +14,14 @@ from understudy.math.aggregates import Estimate
 from understudy.policies.whole_files import write_whole
 from understudy.reports.comparison_figures import curves, fronts, sturdy
 from understudy.reports.comparison_table import rows, with_interval
-from understudy.reports.figures import draw
-from understudy.reports.glossary import SYMBOLS, rows_in
-from understudy.reports.lab_page import Shown
-from understudy.reports.layout import Sheet, sheets
+from understudy.reports.glossary import COMPARISON
+from understudy.reports.method_rows import SYMBOLS, rows_in
 from understudy.reports.page import render
+from understudy.reports.shown import Shown, shown
 from understudy.reports.sturdiness_panels import table
 from understudy.runs.sturdiness import Sturdiness
 
 PAGE = "index.html"
-WORDS = {
-    "Teacher, student": "A policy chooses actions from what it observes. Distillation trains the student, usually a "
-    "smaller network, to act as the trained teacher does, or as well.",
-    "Return": "The sum of an episode's rewards. Both play the same final episodes, with their deterministic actions, "
-    "after training.",
-    "Recovered": "(student's return - random policy's) / (teacher's - random policy's): 0 is no better than random, "
-    "1 the whole of the teacher.",
-    "Interquartile mean": "The mean of the middle half of the runs' mean returns, which one odd run cannot move far. "
-    "Of fewer than four runs nothing is left out, so that it is their mean.",
-    "[a, b]": "A 95 % interval by the stratified bootstrap of Agarwal et al. 2021 (rliable): runs are drawn anew "
-    "within each student, and with them the episodes on which all of them were measured. Three runs are few: the "
-    "interval says what they show, not what a hundred would.",
-    "Keeps": "Yes: the lower end of the recovered fraction's interval is high enough. Perhaps: the estimate is, and "
-    "its interval reaches below.",
-    "µs": "Microseconds from one observation to one action, the median of up to 1,000 calls on one core while nothing "
-    "else ran. Small students act through NumPy, teachers through PyTorch; exported files have times of their own.",
-    "Bytes": "Of the student's weights as a file, `model.safetensors`. A teacher's file may hold more than its policy.",
-    "Steps, seconds": "Of training, until an evaluation found the target held; the interquartile mean over those runs "
-    "that came to it. Evaluations are not in the seconds. Runs side by side slow each other down.",
-    "Probability of improvement": "How likely a run of one method is to beat a run of the other with the same student, "
-    "a tie counting half; the mean over students.",
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +37,7 @@ def write(folder: Path) -> Path:
     """``index.html``, one file with everything in it. Raises: RunError where ``folder`` holds no comparison."""
     found = read(folder)
     measured = Sturdiness.from_dict(found.sturdiness) if "trials" in found.sturdiness else None
-    size_and_time, learning, disturbed = _shown(
+    size_and_time, learning, disturbed = _numbered(
         fronts(found), curves(found), () if measured is None else sturdy(found, measured)
     )
     content = {
@@ -82,9 +59,9 @@ def write(folder: Path) -> Path:
         "warnings": [(one.name, text) for one in found.runs for text in one.warnings],
         "failures": [(one.name, failure) for one in found.runs for failure in one.failures],
         "folders": [each for one in found.runs for each in _runs(one)],
-        "methods": rows_in(found.methods),
+        "rows": rows_in(found.methods),
         "symbols": SYMBOLS,
-        "glossary": WORDS,
+        "glossary": COMPARISON,
     }
     page = folder / PAGE
     write_whole(page, render("comparison.html", **content))
@@ -148,11 +125,9 @@ def _runs(one: Runs) -> list[Run]:
     ]
 
 
-def _shown(*groups: Sequence[Any]) -> list[list[Shown]]:
-    """Panels as figures with their images, group by group, numbered through all of them."""
+def _numbered(*groups: Sequence[Any]) -> list[list[Shown]]:
+    """Panels as figures, group by group, numbered through all of them."""
     found: list[list[Shown]] = []
     for panels in groups:
-        first = 1 + sum(map(len, found))
-        drawn = [one for one in sheets(panels) if isinstance(one, Sheet)]
-        found.append([Shown(n, draw(one), None, one.caption, one.alt) for n, one in enumerate(drawn, first)])
+        found.append(shown(panels, 1 + sum(map(len, found))))
     return found

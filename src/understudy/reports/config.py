@@ -18,7 +18,7 @@ class ReportConfig:
     path: str = option("Run folder.", positional=True)
     out: str | None = option("File to write. Default: report.html in the run folder.", None)
     episodes: int | None = option(
-        "Play so many episodes anew. Default: those of the run's final figures, as they were played.",
+        "Play so many episodes anew, for all figures that come from episodes. Default: those of the run's result.",
         None,
         "",
         "[2, inf)",

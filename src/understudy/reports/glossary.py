@@ -1,15 +1,8 @@
-"""The words that a page of the lab uses, for a reader who has never seen the project."""
+"""The words that pages use, for a reader who has never seen the project: of the lab, of a run, of a comparison."""
 
-from __future__ import annotations
+RECOVERED = "(student's return - random policy's) / (teacher's - random policy's): 0 is no better than random, "
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-from understudy.lab.findings import Findings
-from understudy.methods import METHODS, term_text
-
-WORDS = {
+LAB = {
     "Teacher π, student πθ": "A policy gives each action's probability in a state. Distillation trains the student to "
     "act as the teacher does, or as well.",
     "World, MDP": "A small problem with finitely many states and actions whose transition probabilities are known. "
@@ -17,8 +10,7 @@ WORDS = {
     "Iteration": "One batch of episodes (one episode where nothing else is said) and the update that it gives.",
     "Return": "The sum of an episode's rewards, in expectation; computed from the world's equations, not sampled, "
     "where nothing else is said.",
-    "Recovered": "(student's return - random policy's) / (teacher's - random policy's): 0 is no better than random, "
-    "1 the whole of the teacher.",
+    "Recovered": RECOVERED + "1 the whole of the teacher.",
     "H(π‖πθ), H(πθ‖π)": "Cross-entropies; the expectation is over the first policy. KL(π‖πθ) = H(π‖πθ) - H(π) is 0 "
     "for a perfect copy.",
     "KL under a visitation": "KL(π‖πθ) per step, in nats, averaged over the states that the student, the teacher or "
@@ -33,36 +25,47 @@ WORDS = {
     "none.",
 }
 
-SYMBOLS = (
-    "r is the task's reward, V_T and V_S the values that teacher and student expect, ′ a quantity of the next state, "
-    "1[·] is 1 where the condition holds and 0 elsewhere. An update lowers the loss and makes actions likelier that "
-    "are followed by a high reward term. [credit 0]: only the step's own reward counts, not those that follow."
-)
+RUN = {
+    "Teacher, student": "A policy chooses actions from what it observes. The teacher is one that was trained before; "
+    "distillation trains the student, usually a smaller network, to act as the teacher does.",
+    "Return": "The sum of an episode's rewards. Teacher, student and random policy were played on the same seeds after "
+    "training, on none of its episodes, with their deterministic actions (the random policy draws its own).",
+    "Recovered": RECOVERED
+    + "100 % the whole of the teacher; more than that, and the student earned more than its teacher.",
+    "[a, b]": "A 95 % interval by the bootstrap over episodes; for the recovered fraction teacher and student are "
+    "drawn together, seed by seed. It tells what chance in the episodes may do, not what another training would give.",
+    "KL(teacher‖student)": "How far apart two policies' probabilities are in a state, in nats: 0 is a perfect copy; "
+    "0.69 is to expect even odds where the teacher is certain. The mean over states depends on who visits them.",
+    "Visitation": "The states that a policy comes through when it plays. A copy can look perfect on the teacher's and "
+    "fail on its own, where it ends up after its first mistake.",
+    "µs": "Microseconds from one observation to one action on one thread, the median of up to 1,000 calls where the "
+    "evidence was gathered. Small students act through NumPy, teachers through PyTorch; exports have times of their "
+    "own.",
+    "File": "Of the student its weights (`model.safetensors`); of the teacher the file as it came, which may hold more "
+    "than its policy, such as an optimiser's state.",
+    "Terminated, truncated": "An episode is terminated when the environment says that it is over, and truncated when a "
+    "time limit cuts it.",
+}
 
-
-@dataclass(frozen=True)
-class Row:
-    """A method in symbols."""
-
-    name: str
-    acts: str
-    loss: str
-    reward: str
-    gradient: str
-
-
-def rows_in(texts: Iterable[str]) -> list[Row]:
-    """The methods that are named in ``texts``, in the catalogue's order."""
-    text = "\n".join(texts)
-    return [_row(name) for name in METHODS if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w+-])", text)]
-
-
-def rows_of(findings: Findings) -> list[Row]:
-    """The methods that a page names anywhere."""
-    return rows_in([findings.to_json()])
-
-
-def _row(name: str) -> Row:
-    method = METHODS[name]
-    gradient = {True: "yes", False: "no", None: "in general no"}[method.gradient]
-    return Row(name, str(method.control), term_text(method.loss), term_text(method.reward), gradient)
+COMPARISON = {
+    "Teacher, student": "A policy chooses actions from what it observes. Distillation trains the student, usually a "
+    "smaller network, to act as the trained teacher does, or as well.",
+    "Return": "The sum of an episode's rewards. Both play the same final episodes, with their deterministic actions, "
+    "after training.",
+    "Recovered": RECOVERED + "1 the whole of the teacher.",
+    "Interquartile mean": "The mean of the middle half of the runs' mean returns, which one odd run cannot move far. "
+    "Of fewer than four runs nothing is left out, so that it is their mean.",
+    "[a, b]": "A 95 % interval by an extension of the stratified bootstrap of Agarwal et al. 2021 (rliable), which "
+    "draws the runs anew within each student: here the episodes on which all of them were measured are drawn anew "
+    "with them. Of the methods over all students, and of probabilities, it is rliable's own, of the runs alone. Three "
+    "runs are few: the interval says what they show, not what a hundred would.",
+    "Keeps": "Yes: the lower end of the recovered fraction's interval is high enough. Perhaps: the estimate is, and "
+    "its interval reaches below.",
+    "µs": "Microseconds from one observation to one action, the median of up to 1,000 calls on one core while nothing "
+    "else ran. Small students act through NumPy, teachers through PyTorch; exported files have times of their own.",
+    "Bytes": "Of the student's weights as a file, `model.safetensors`. A teacher's file may hold more than its policy.",
+    "Steps, seconds": "Of training, until an evaluation found the target held; the interquartile mean over those runs "
+    "that came to it. Evaluations are not in the seconds. Runs side by side slow each other down.",
+    "Probability of improvement": "How likely a run of one method is to beat a run of the other with the same student, "
+    "a tie counting half; the mean over students.",
+}

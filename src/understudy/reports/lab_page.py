@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from pathlib import Path
 
 from understudy.errors import RunError
 from understudy.lab.catalogue import EXPERIMENTS
-from understudy.lab.findings import FILE, Claim, Findings, Table, read
-from understudy.reports.figures import Image, draw
-from understudy.reports.glossary import SYMBOLS, WORDS, rows_of
-from understudy.reports.layout import Sheet, sheets
+from understudy.lab.findings import FILE, Claim, Findings, read
+from understudy.reports.glossary import LAB
+from understudy.reports.method_rows import SYMBOLS, rows_of
 from understudy.reports.page import render
+from understudy.reports.shown import shown
 
 PAPER = (
     "The paper: Czarnecki, Pascanu, Osindero, Jayakumar, Swirszcz, Jaderberg, “Distilling Policy Distillation”, "
@@ -28,29 +27,6 @@ SUMMARY = (
     "leaves open, and W checks the worlds themselves."
 )
 OPTIONS = ("mdps", "iterations", "points", "seed")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure with its image, or a table, as a template reads it."""
-
-    number: int
-    image: Image | None
-    table: Table | None
-    caption: str = ""
-    alt: str = ""
-
-    @property
-    def file(self) -> str:
-        return f"figure-{self.number}.png"
-
-    @property
-    def data(self) -> str:
-        """The image as an address that needs no file."""
-        if self.image is None:
-            return ""
-        kind, content = ("svg+xml", self.image.svg) if self.image.svg else ("png", self.image.png)
-        return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True)
@@ -68,19 +44,19 @@ def write(folder: Path) -> Path:
     Raises: RunError where ``folder`` holds no findings.
     """
     findings = read(folder)
-    shown = _shown(findings)
+    found = shown(findings.figures)
     for old in folder.glob("figure-*.png"):
         old.unlink()
-    for one in shown:
+    for one in found:
         if one.image:
             (folder / one.file).write_bytes(one.image.png)
     content = {
         "title": findings.title,
         "findings": findings,
-        "sheets": shown,
+        "sheets": found,
         "rows": rows_of(findings),
         "symbols": SYMBOLS,
-        "glossary": WORDS,
+        "glossary": LAB,
         "command": command(findings),
         "settings": json.dumps(findings.settings, ensure_ascii=False, indent=2),
         "source": PAPER,
@@ -102,7 +78,7 @@ def write_index(out: Path) -> Path:
         "summary": SUMMARY,
         "lines": _lines(pages),
         "pages": [(folder, findings) for folder, findings in pages.items()],
-        "glossary": {word: WORDS[word] for word in ("[a, b]", "Verdict")},
+        "glossary": {word: LAB[word] for word in ("[a, b]", "Verdict")},
         "source": PAPER,
     }
     page = out / "index.html"
@@ -120,17 +96,6 @@ def command(findings: Findings) -> str:
     """What to type to get the same numbers."""
     options = [f"--{name} {findings.settings[name]}" for name in OPTIONS if name in findings.settings]
     return " ".join(["understudy lab", findings.experiment, *options])
-
-
-def _shown(findings: Findings) -> list[Shown]:
-    shown: list[Shown] = []
-    for one in sheets(findings.figures):
-        number = 1 + sum(before.image is not None for before in shown)
-        if isinstance(one, Sheet):
-            shown.append(Shown(number, draw(one), None, one.caption, one.alt))
-        else:
-            shown.append(Shown(0, None, one))
-    return shown
 
 
 def _pages(out: Path) -> dict[str, Findings]:

@@ -94,7 +94,10 @@ def divergences(records: Sequence[Record]) -> list[Panel]:
     curves = tuple(_series(who, known, f"kl_{who}") for who in VISITORS)
     sizes = [size for one in curves for size in one.mean if size and size > 0]
     wide = bool(sizes) and max(sizes) > DECADES * min(sizes)
-    told = "KL(teacher‖student) on the states that teacher, student and uniform policy visit, during training."
+    told = (
+        "KL(teacher‖student) on the states that teacher, student and uniform policy visit, as training measures it: on "
+        "about 1,000 states each, from the first steps of fresh episodes. Where episodes are longer, these are not all."
+    )
     return [Panel("", "environment steps", "KL(teacher‖student), nats", curves, y_log=wide, figure=told)]
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from understudy.errors import RunError
 from understudy.policies.whole_files import write_whole
 from understudy.reports import run_figures
-from understudy.reports.figures import draw
-from understudy.reports.lab_page import Shown
-from understudy.reports.layout import Sheet, sheets
+from understudy.reports.glossary import RUN
 from understudy.reports.page import render
 from understudy.reports.run_figures import VISITORS
 from understudy.reports.run_states import address, amounts, grids, parted, states
-from understudy.reports.run_words import WORDS, bytes_text, headline, percent, tiles, value, verdict
+from understudy.reports.run_words import bytes_text, headline, percent, shortened, tiles, value, verdict, visited
+from understudy.reports.shown import shown
 from understudy.reports.words import number
 from understudy.runs.evidence import kept
 from understudy.runs.folder import RunFolder
@@ -38,12 +37,14 @@ class Film:
     alt: str
 
 
-def write(folder: RunFolder, out: Path | None = None, missing: str = "") -> Path:
-    """The page, in ``out`` or as the folder's ``report.html``; ``missing``: why no evidence could be gathered.
+def write(folder: RunFolder, out: Path | None = None, missing: str = "", episodes: int | None = None) -> Path:
+    """The page, in ``out`` or as the folder's ``report.html``; ``missing``: why no evidence could be gathered;
+    ``episodes``: of so many that were played anew, None: of those of the run's result.
 
     Raises: RunError where the run is unfinished.
     """
-    result, evidence, records = folder.result, kept(folder), folder.records()
+    own, evidence, records = folder.result, kept(folder, episodes), folder.records()
+    result = as_played(own, evidence)
     env = result.env or folder.config.env
     content = {
         "title": title(result, env),
@@ -51,19 +52,20 @@ def write(folder: RunFolder, out: Path | None = None, missing: str = "") -> Path
         "result": result,
         "headline": headline(result),
         "verdict": verdict(result),
-        "subject": subject(result, env),
+        "subject": subject(result, env, own if result is not own else None),
         "tiles": tiles(result, evidence),
         "warnings": [_optioned(text) for text in (*result.warnings, result.termination_trap) if text],
         "missing": "" if evidence else missing or NOTHING,
         "path": shlex.quote(str(folder.path)),
         "rows": rows(result, evidence),
-        "returns": _shown(run_figures.returns(result)),
-        "learning": _shown(run_figures.learning(records, result)),
+        "returns": shown(run_figures.returns(result)),
+        "learning": shown(run_figures.learning(records, result)),
         "trained": bool(records),
         "evaluations": [one for one in records if one.get("kind") == "evaluation"],
         "visitations": visitations(result, evidence),
-        "divergences": _shown(run_figures.divergences(records)),
-        "glossary": WORDS,
+        "visited": visited(evidence),
+        "divergences": shown(run_figures.divergences(records)),
+        "glossary": RUN,
         "evidence": evidence,
         **(_seen(folder, evidence, env) if evidence else {}),
         **made(folder, result),
@@ -82,12 +84,13 @@ def _seen(folder: RunFolder, evidence: Mapping[str, Any], env: str) -> dict[str,
     agreement = evidence["agreement"]
     choices = agreement["kind"] == "choices"
     return {
-        "episodes": _shown(run_figures.episodes(evidence["players"])),
+        "episodes": shown(run_figures.episodes(evidence["players"])),
         "agreement": agreement,
+        "shortened": shortened(evidence["looked"]["actions"]),
         "grids": grids(agreement, env) if choices else [],
         "parted": parted(agreement, env) if choices else "",
         "amounts": amounts(agreement, env) if not choices else [],
-        "scatter": _shown(run_figures.scatter(agreement, env)) if not choices else [],
+        "scatter": shown(run_figures.scatter(agreement, env)) if not choices else [],
         "states": states(folder, evidence, env),
         "film": _film(folder, evidence["film"]),
     }
@@ -153,20 +156,38 @@ def _row(who: str, result: Result, evidence: Mapping[str, Any] | None) -> Row:
     )
 
 
+def as_played(result: Result, evidence: Mapping[str, Any] | None) -> Result:
+    """The result; where the evidence's episodes were played anew, with their figures in place of its own."""
+    if evidence is None or not evidence["anew"]:
+        return result
+    changed: dict[str, Any] = {"episodes": len(evidence["players"]["student"]["returns"])}
+    for who, player in evidence["players"].items():
+        changed |= {f"{who}_return": player["mean"], f"{who}_interval": tuple(player["interval"])}
+        changed[f"{who}_length"] = sum(player["lengths"]) / len(player["lengths"])
+        changed |= {f"{who}_worst_5_percent": player["worst_5_percent"]} if who != "random" else {}
+    share = evidence["recovered"]
+    changed |= {"recovered": share and share["point"], "recovered_interval": share and tuple(share["interval"])}
+    return replace(result, **changed)
+
+
 def visitations(result: Result, evidence: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
     """KL(teacher‖student) where each of the three goes; of a run without evidence as its training measured it last."""
     known = evidence["divergence"] if evidence else {who: result.extra.get(f"kl_{who}") for who in VISITORS}
     return [(who, known[who]) for who in VISITORS if evidence or known[who] is not None]
 
 
-def subject(result: Result, env: str) -> str:
-    """What was done, in a sentence or two."""
+def subject(result: Result, env: str, own: Result | None = None) -> str:
+    """What was done, in a sentence or two; ``own``: the run's result, where the figures are of other episodes."""
     name = _name(result.teacher)
     teacher = f"`{name}`, a policy that was trained before," if name else "A policy that was trained before"
+    episodes, more = f"{result.episodes} episodes that had no part in its training", ""
+    if own:
+        episodes = f"{result.episodes} episodes that were played anew for this page, and had no part in its training"
+        more = f" The run's own figures, over {own.episodes} episodes, are in its `result.json`."
     return (
         f"{teacher} plays `{env}`. From it a student (`{result.student}`) was distilled with {result.method}: in "
         f"{result.env_steps:,} steps of the environment it learned to act as the teacher does. Below is what it kept, "
-        f"measured on {result.episodes} episodes that had no part in its training."
+        f"measured on {episodes}.{more}"
     )
 
 
@@ -218,9 +239,3 @@ def _flat(prefix: str, facts: Any) -> Iterator[tuple[str, str]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), one)
     elif facts not in (None, ""):
         yield prefix, facts if isinstance(facts, str) else json.dumps(facts, ensure_ascii=False)
-
-
-def _shown(panels: Sequence[Any]) -> list[Shown]:
-    """Figures with their images."""
-    found = [one for one in sheets(panels) if isinstance(one, Sheet)]
-    return [Shown(0, draw(sheet), None, sheet.caption, sheet.alt) for sheet in found]

@@ -9,28 +9,6 @@ from typing import Any
 from understudy.reports.words import number
 from understudy.runs.result import Interval, Result
 
-WORDS = {
-    "Teacher, student": "A policy chooses actions from what it observes. The teacher is one that was trained before; "
-    "distillation trains the student, usually a smaller network, to act as the teacher does.",
-    "Return": "The sum of an episode's rewards. Teacher, student and random policy were played on the same seeds after "
-    "training, on none of its episodes, with their deterministic actions (the random policy draws its own).",
-    "Recovered": "(student's return - random policy's) / (teacher's - random policy's): 0 is no better than random, "
-    "100 % the whole of the teacher; more than that, and the student earned more than its teacher.",
-    "[a, b]": "A 95 % interval by the bootstrap over episodes; for the recovered fraction teacher and student are "
-    "drawn together, seed by seed. It tells what chance in the episodes may do, not what another training would give.",
-    "KL(teacher‖student)": "How far apart two policies' probabilities are in a state, in nats: 0 is a perfect copy; "
-    "0.69 is to expect even odds where the teacher is certain. The mean over states depends on who visits them.",
-    "Visitation": "The states that a policy comes through when it plays. A copy can look perfect on the teacher's and "
-    "fail on its own, where it ends up after its first mistake.",
-    "µs": "Microseconds from one observation to one action on one thread, the median of up to 1,000 calls where the "
-    "evidence was gathered. Small students act through NumPy, teachers through PyTorch; exports have times of their "
-    "own.",
-    "File": "Of the student its weights (`model.safetensors`); of the teacher the file as it came, which may hold more "
-    "than its policy, such as an optimiser's state.",
-    "Terminated, truncated": "An episode is terminated when the environment says that it is over, and truncated when a "
-    "time limit cuts it.",
-}
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -102,6 +80,36 @@ def verdict(result: Result) -> tuple[str, str]:
     if result.recovered_interval is None or result.recovered_interval[0] >= result.target:
         return f"target {target}: held", "reproduced"
     return f"target {target}: held by the estimate, not by the whole interval", "partly"
+
+
+VISITS = {"teacher": "the teacher", "student": "the student", "uniform": "a random policy"}
+
+
+def visited(evidence: Mapping[str, Any] | None) -> str:
+    """On which states KL(teacher‖student) was measured."""
+    if evidence is None:
+        return (
+            "These are as training measured them last: on about 1,000 states each, from the first steps of fresh "
+            "episodes."
+        )
+    looked = evidence["looked"]["divergence"]
+    parts = [f"{one['episodes']} of {VISITS[who]} ({one['states']:,} states)" for who, one in looked.items()]
+    cut = shortened(looked)
+    return (
+        f"Here these are the states of {'' if cut else 'whole '}episodes, in which all three sample their actions: "
+        f"{', '.join(parts)}.{' ' + cut if cut else ''}"
+    )
+
+
+def shortened(looked: Mapping[str, Mapping[str, int]]) -> str:
+    """What was left out for its size; empty where all was looked at."""
+    parts = []
+    for who, one in looked.items():
+        fewer = one["episodes"] < one["wanted"]
+        said = [f"{one['episodes']} of {one['wanted']} episodes"] if fewer else []
+        said += [f"{one['cut']} broken off after {one['steps']:,} steps"] if one["cut"] else []
+        parts += [f"of {VISITS[who]} {', '.join(said)}"] if said else []
+    return f"So many states take more memory than was spent: {'; '.join(parts)}." if parts else ""
 
 
 def tiles(result: Result, evidence: Mapping[str, Any] | None) -> list[Tile]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from understudy.errors import ConfigurationError
 from understudy.methods import METHODS, Method, Need
 from understudy.methods.advice import ENDS_EARLY, QUESTIONS, STRONG, VALUE, Answer, Path, Question, walk
-from understudy.runs.config import GROUPS, EvaluateConfig, parse_device, parse_env_args
+from understudy.runs.config import GROUPS, EvaluateConfig
 from understudy.runs.fields import build, option, refuse, settle
+from understudy.runs.option_texts import parse_device, parse_env_args
 
 if TYPE_CHECKING:
     from understudy.runs.measure import Measured

@@ -20,6 +20,8 @@ MOST_ENTRIES = 64
 APART, PER_EPISODE, UNLIKE = 0.05, 2, 0.5
 """Chosen states of one episode lie this share of it apart; so many are from one at most; deviations between all."""
 STANDING_OUT = 4
+CERTAIN = 100.0
+"""Logits beyond tell no more; a teacher that is a function has infinite ones."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Asked:
     @property
     def features(self) -> np.ndarray:
         """What tells states apart, in deviations: the numbers seen, or of pictures what both policies answer."""
-        answers = np.concatenate([self.teacher, self.student], -1)
+        answers = np.clip(np.concatenate([self.teacher, self.student], -1), -CERTAIN, CERTAIN)
         return self.deviations if self.observation.shape[1] else _standardised(answers.astype(np.float64))
 
 

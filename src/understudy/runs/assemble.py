@@ -35,9 +35,10 @@ from understudy.policies.policy import Policy
 from understudy.policies.student import Student
 from understudy.policies.teachers import open_teacher
 from understudy.runs.brought import brought, gamma_of
-from understudy.runs.config import DistillConfig, parse_env_args, parse_remedy
+from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console
 from understudy.runs.device import available
+from understudy.runs.option_texts import parse_env_args, parse_remedy
 from understudy.runs.options import chosen_estimator
 from understudy.runs.q_parts import at_temperature, check_fit, look, q_objective, q_source, weigh_store
 

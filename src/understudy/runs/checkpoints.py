@@ -22,7 +22,7 @@ from understudy.errors import RunError
 from understudy.policies.whole_files import write_atomically
 
 Tree = dict[str, Any]
-FORMAT = "1"
+FORMAT = "2"
 KEPT = 2
 BEGINNING = "beginning"
 ARRAY, TENSOR = "$array", "$tensor"  # keys that stand for an array by its name

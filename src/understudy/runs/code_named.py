@@ -35,4 +35,9 @@ def in_teacher(uri: str) -> list[str]:
     """Functions, among the members of an ensemble too."""
     members = members_of(uri)
     texts = [str(member) for member in ([uri] if members is None else members)]
-    return [one for one in texts if ":" in one and one.partition(":")[0] not in READERS and not Path(one).exists()]
+    return [one for one in texts if is_function(one)]
+
+
+def is_function(name: str) -> bool:
+    """Whether a name means something in a module or a file of code, and not a file that is read."""
+    return ":" in name and name.partition(":")[0] not in READERS and not Path(name).exists()

@@ -5,8 +5,6 @@ Nothing heavy is imported here: the command line's help reads these fields.
 
 from __future__ import annotations
 
-import json
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from understudy.envs.perturbations import parse_perturbations
-from understudy.errors import ConfigurationError, UnderstudyError, nearest
+from understudy.errors import ConfigurationError, UnderstudyError
 from understudy.methods import (
     Method,
     QMethod,
@@ -32,6 +30,7 @@ from understudy.methods import (
 from understudy.methods.schedule import parse
 from understudy.policies import spec
 from understudy.runs.fields import build, fields_of, option, plain, problems, refuse, settle, toml_text
+from understudy.runs.option_texts import parse_data, parse_device, parse_env_args, parse_remedy, parse_target
 from understudy.runs.options import unused
 
 DEFAULT_METHOD = "on-policy-distill"
@@ -40,6 +39,7 @@ FINAL_SEED = 1_000_000
 
 GROUPS = {
     "": "what is distilled",
+    "data": "instead of play",
     "teacher": "how the teacher is read",
     "environment": "where the policies act",
     "views": "what each side sees",
@@ -52,62 +52,19 @@ GROUPS = {
 }
 
 
-def parse_remedy(text: str) -> tuple[str, float]:
-    """``("none" | "absorbing", 1.0)`` or ``("credit", c)``: the remedy of the termination trap and its credit."""
-    kind, _, number = text.partition(":")
-    if kind in ("none", "absorbing") and not number:
-        return kind, 1.0
-    try:
-        credit = float(number)
-    except ValueError:
-        credit = math.nan
-    if kind == "credit" and 0 <= credit <= 1:
-        return kind, credit
-    raise ConfigurationError(
-        f"remedy is none, absorbing or credit:C with C in [0, 1], got {text!r}."
-        f"{nearest(kind, ('none', 'absorbing', 'credit'))}"
-    )
-
-
-def parse_env_args(text: str) -> dict[str, Any]:
-    """The environment's keyword arguments from a JSON object."""
-    try:
-        found = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"env_args must be a JSON object, got {text!r} ({error})") from None
-    if not isinstance(found, dict):
-        raise ConfigurationError(f'env_args must be a JSON object such as {{"gravity": -5}}, got {text!r}')
-    return found
-
-
-def parse_target(text: str) -> tuple[str, float]:
-    """``("hard", updates)`` or ``("soft", share)``."""
-    kind, _, number = text.partition(":")
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if (kind == "hard" and value >= 1 and value == int(value)) or (kind == "soft" and 0 < value <= 1):
-        return kind, value
-    raise ConfigurationError(f"target_update is hard:UPDATES such as hard:250, or soft:SHARE up to 1, got {text!r}")
-
-
-def parse_device(text: str) -> tuple[str, int]:
-    """The kind of device and its number; whether it is there shows when it is used."""
-    kind, _, number = text.partition(":")
-    if kind in ("cpu", "cuda", "mps") and (not number or number.isdigit()) and not text.endswith(":"):
-        return kind, int(number or 0)
-    raise ConfigurationError(f"device is cpu, cuda, cuda:N or mps, got {text!r}")
-
-
 @dataclass(frozen=True)
 class DistillConfig:
     """Everything that decides a distillation. In a file a key is the option's name, with underscores."""
 
     teacher: str = option(
-        "Agent to distil: a zip, a model file, a run folder, SCHEME:PATH or hf://OWNER/NAME.", positional=True
+        "Agent to distil: a zip, a model file, a run folder, SCHEME:PATH or hf://OWNER/NAME. With --data it may be left out.",
+        "",
+        positional=True,
     )
-    env: str = option("Environment: a Gymnasium id, envpool:ID or module:function.")
+    env: str = option(
+        "Environment: a Gymnasium id, envpool:ID or module:function. With --data it is for measuring only.",
+        "",
+    )
     student: str = option(
         "Student: linear, mlp:64,64[:silu][:layernorm], cnn:nature, cnn:small, gru:64, lstm:64.",
         "mlp:64,64",
@@ -121,6 +78,18 @@ class DistillConfig:
     )
     seed: int = option("Seed of everything random.", 0, within="[0, inf)")
     out: str | None = option("Run folder. Default: runs/TEACHER-ENV-STUDENT-sSEED.", None)
+
+    data: str | None = option(
+        "Learn from steps that were recorded: minari:NAME, store:RUN (of a stopped run) or FILE.npz. Without a teacher "
+        "the recorded actions are copied.",
+        None,
+        "data",
+        read=parse_data,
+    )
+    held_out: float = option("Share of the data that is only looked at, to stop by.", 0.1, "data", "(0, 1)")
+    patience: int = option(
+        "Stop after so many looks at it without an improvement; 0: spend the budget.", 20, "data", "[0, inf)"
+    )
 
     vecnormalize: str | None = option(
         "VecNormalize statistics. Default: vecnormalize.pkl beside the teacher.", None, "teacher"
@@ -223,7 +192,7 @@ class DistillConfig:
     )
 
     target: float = option("Stop when this fraction of the teacher's return is held.", 0.95, "stop", "(0, inf)")
-    steps: int | None = option("Budget of environment steps.", None, "stop", "[1, inf)")
+    steps: int | None = option("Budget of environment steps; of updates with --data.", None, "stop", "[1, inf)")
     evaluation_episodes: int = option("Episodes of an evaluation during training.", 20, "stop", "[2, inf)")
     final_episodes: int = option("Episodes of the final figures.", 100, "stop", "[2, inf)")
     curve_episodes: int = option(
@@ -249,7 +218,8 @@ class DistillConfig:
 
     def _disagreements(self) -> list[str]:
         """Options that each are fine but do not go together, or that nothing would read."""
-        found = unused(self, lookup(self.row_name))
+        lacking = [] if self.data else [name for name in ("teacher", "env") if not getattr(self, name)]
+        found = [f"{name} is missing" for name in lacking] + unused(self, lookup(self.row_name))
         try:
             self.row()
         except UnderstudyError as error:

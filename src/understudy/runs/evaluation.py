@@ -26,9 +26,10 @@ from understudy.policies.policy import Policy
 from understudy.policies.teachers import open_teacher
 from understudy.runs.assemble import Origin
 from understudy.runs.brought import brought
-from understudy.runs.config import EvaluateConfig, parse_env_args
+from understudy.runs.config import EvaluateConfig
 from understudy.runs.device import available
 from understudy.runs.files import json_text
+from understudy.runs.option_texts import parse_env_args
 
 Note = Callable[[str], None]
 

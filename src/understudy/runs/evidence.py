@@ -22,23 +22,27 @@ from understudy.errors import EnvironmentFailure, RunError
 from understudy.math.statistics import bootstrap_interval, recovered, worst_mean
 from understudy.policies.whole_files import write_whole
 from understudy.runs.agreement import Asked, agreement, apart, described, entries, flattened
+from understudy.runs.extent import Extent, Looked
 from understudy.runs.files import json_text
 from understudy.runs.filming import animated, beside, film, rendering, still, webp
 from understudy.runs.folder import RunFolder
 from understudy.runs.judge import final_seeds
 from understudy.runs.latency import Latency, measure
-from understudy.runs.provenance import sha256
 from understudy.runs.reopen import Reopened
-from understudy.runs.visitation import Pair, Seen, Visitations, answers
+from understudy.runs.sources import sha256
+from understudy.runs.visitation import Pair, Seen, answers, over_episodes
 
-FORMAT = 1
+FORMAT = 2
 PARTS = {
+    "asked",
+    "anew",
     "seeds",
     "players",
     "recovered",
     "bytes",
     "latency",
     "divergence",
+    "looked",
     "entries",
     "agreement",
     "disagreements",
@@ -46,8 +50,10 @@ PARTS = {
 }
 FILE, FILM, STILL = "evidence.json", "film.webp", "film-still.webp"
 PLAYERS = ("teacher", "student", "random")
+VISITORS = {"teacher": "teacher", "student": "student", "random": "uniform"}
 COPIES = 20
-STATES, LEAST_EPISODES, MOST_EPISODES = 4096, 4, 20
+MOST_VISITED, MOST_COMPARED = 60, 20
+"""Episodes: whose states KL is measured on, and whose actions are compared one by one."""
 DISAGREEMENTS = 6
 PICTURE_WIDTH = 320
 DECLINED = {"missing": "pictures were not asked for (--no-film)", "declined": True}
@@ -55,12 +61,16 @@ DECLINED = {"missing": "pictures were not asked for (--no-film)", "declined": Tr
 Note = Callable[[str], None]
 
 
-def kept(folder: RunFolder) -> dict[str, Any] | None:
-    """What was gathered before of the student that is in the folder now; None where there is nothing."""
+def kept(folder: RunFolder, episodes: int | None = None) -> dict[str, Any] | None:
+    """What was gathered before of the student that is in the folder now; None where there is nothing.
+
+    ``episodes``: of so many that were played anew; None: of those of the final figures.
+    """
     try:
         found = json.loads((folder.evidence / FILE).read_text(encoding="utf-8"))
         whole = found["format"] == FORMAT and found.keys() >= PARTS
-        return found if whole and found["student"] == sha256(folder.student) else None
+        same = whole and found["asked"] == {"episodes": episodes} and found["student"] == sha256(folder.student)
+        return found if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -75,20 +85,30 @@ def gather(
     torch.set_num_threads(1)
     run.folder.evidence.mkdir(exist_ok=True)
     with closing(run.simulator(COPIES)) as simulator:
-        played, seeds = _played(run, simulator, episodes, note)
-        note("measuring KL where teacher, student and the uniform policy go")
-        divergence = Visitations(_pair(run, simulator), simulator, run.config.seed).measure()
+        played, seeds, anew = _played(run, simulator, episodes, note)
+        pair, space = _pair(run, simulator), simulator.observation_space
+    note("measuring KL where teacher, student and the uniform policy go")
+    extents = {VISITORS[who]: Extent.of(one.lengths, space, MOST_VISITED) for who, one in played.items()}
+    divergence = over_episodes(pair, run.simulator, extents, run.config.seed)
     note("comparing actions, state by state")
-    visits = [_visit(run, who, _some(played[who], seeds)) for who in ("teacher", "student")]
+    most = min(MOST_COMPARED, len(seeds))
+    visits = [_visit(run, who, seeds, Extent.of(played[who].lengths, space, most)) for who in ("teacher", "student")]
+    (run.folder.evidence / FILE).unlink(missing_ok=True)  # its pictures are about to be replaced
     found = {
         "format": FORMAT,
         "student": sha256(run.folder.student),
+        "asked": {"episodes": episodes},
+        "anew": anew,
         "seeds": [int(seeds[0]), int(seeds[-1])],
         "players": {who: _player(one) for who, one in played.items()},
         "recovered": _recovered(played),
         "bytes": sizes(run),
         "latency": {who: asdict(latency(run, who)) for who in ("teacher", "student")},
-        "divergence": {name.removeprefix("kl_"): value for name, value in divergence.items()},
+        "divergence": {who: value for who, (value, _) in divergence.items()},
+        "looked": {
+            "divergence": {who: asdict(looked) for who, (_, looked) in divergence.items()},
+            "actions": {visit.who: asdict(visit.looked) for visit in visits},
+        },
         **_compared(run, visits, filmed, note),
         "film": _film(run, _middle_seed(played["teacher"], seeds), note) if filmed else DECLINED,
     }
@@ -104,18 +124,21 @@ def _pair(run: Reopened, simulator: Simulator) -> Pair:
 
 def _played(
     run: Reopened, simulator: Simulator, count: int | None, note: Note
-) -> tuple[dict[str, Episodes], Sequence[int]]:
-    """The episodes of the final figures; played again where the folder has none, or another number is wanted."""
+) -> tuple[dict[str, Episodes], Sequence[int], bool]:
+    """The episodes of the final figures; played again where the folder has none, or another number is wanted.
+
+    With their seeds, and whether they were played anew.
+    """
     seeds = final_seeds(run.folder.result.episodes or run.config.final_episodes if count is None else count)
     if count is None:
         try:
             found = run.folder.episodes()
             if all(len(found[who].returns) == len(seeds) for who in PLAYERS):
-                return {who: found[who] for who in PLAYERS}, seeds
+                return {who: found[who] for who in PLAYERS}, seeds, False
         except (RunError, KeyError):
             pass
     note(f"playing {len(seeds)} episodes each of teacher, student and random policy")
-    return {who: run.play(who, simulator, seeds) for who in PLAYERS}, seeds
+    return {who: run.play(who, simulator, seeds) for who in PLAYERS}, seeds, True
 
 
 def _player(one: Episodes) -> dict[str, Any]:
@@ -164,25 +187,21 @@ class Visit:
     seeds: Sequence[int]
     window: Window
     asked: Asked
+    looked: Looked
 
 
-def _some(played: Episodes, seeds: Sequence[int]) -> Sequence[int]:
-    """The first seeds, as many as give some thousand states."""
-    count = int(np.clip(STATES / max(1.0, float(played.lengths.mean())), LEAST_EPISODES, MOST_EPISODES))
-    return seeds[:count]
-
-
-def _visit(run: Reopened, who: str, seeds: Sequence[int]) -> Visit:
+def _visit(run: Reopened, who: str, seeds: Sequence[int], extent: Extent) -> Visit:
+    seeds = seeds[: extent.episodes]
     with closing(run.simulator(len(seeds))) as simulator:
         pair, space = _pair(run, simulator), simulator.observation_space
-        window = Rollout(simulator, pair.actions, 0).episodes(run.actor(who, simulator), seeds)
+        window = Rollout(simulator, pair.actions, 0).episodes(run.actor(who, simulator), seeds, extent.steps)
     both = answers(pair, Seen(window.observation, window.start, window.valid))
     valid = window.valid.T  # episode by episode
     teacher, student = (one.flat.transpose(0, 1).numpy()[valid] for one in both)
     episode, step = np.nonzero(valid)
     seen = flattened(space, window.observation).swapaxes(0, 1)[valid]
     asked = Asked(run.student.family, teacher, student, seen, episode, step, valid.sum(1)[episode])
-    return Visit(who, seeds, window, asked)
+    return Visit(who, seeds, window, asked, Looked.at(window, extent))
 
 
 def _compared(run: Reopened, visits: Sequence[Visit], filmed: bool, note: Note) -> dict[str, Any]:

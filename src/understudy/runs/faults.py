@@ -32,13 +32,14 @@ def told(folder: RunFolder, learner: Learner) -> Iterator[None]:
         why = getattr(error, "strerror", None) or str(error)
         text = f"writing to {folder.path} failed after {learner.env_steps:,} {COUNTED}: {why}. "
         raise RunError(text + kept(folder, "make room and go on with")) from error
-    except KeyboardInterrupt:
-        text = f"stopped after {learner.env_steps:,} {COUNTED}. "
+    except KeyboardInterrupt as why:
+        text = f"stopped after {learner.env_steps:,} {COUNTED}. {why}"
         raise KeyboardInterrupt(text + kept(folder, "go on with")) from None
 
 
 def kept(folder: RunFolder, then: str) -> str:
     """What a run that stops leaves, and the command that goes on from there."""
     found = Checkpoints(folder.checkpoints).newest
-    what = "It has no checkpoint yet and will begin anew" if found is None else f"The checkpoint at {found:,} is kept"
+    none = "The run has no checkpoint yet and will begin anew"
+    what = none if found is None else f"The checkpoint at {found:,} is kept"
     return f"{what}: {then} understudy distill --resume {folder.path}"

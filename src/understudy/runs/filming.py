@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -38,6 +39,8 @@ DEFAULT_FPS = 30.0
 ATTEMPTS = ((400, 25, 70), (360, 20, 60), (300, 15, 50), (260, 12, 40), (200, 10, 30), (160, 8, 20))
 """Width of one policy's picture, frames a second and quality: the first that is small enough is kept."""
 GAP = 8
+TRACKING = "track"
+"""What the models of Gymnasium call the camera that goes with the runner."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,20 @@ def _rendering(run: Reopened) -> Bench:
             f"{simulator.spec_id} shows no pictures: it was made with render_mode {mode!r} and offers {known}; a "
             "function that makes it should take render_mode"
         )
+    _follow(simulator.envs[0].unwrapped)
     return simulator
+
+
+def _follow(env: Any) -> None:
+    """Have MuJoCo's runners filmed by the camera that goes with them, where nobody chose another.
+
+    Gymnasium 1.4 films them by one that stands still, and they run out of its picture.
+    """
+    renderer, model = getattr(env, "mujoco_renderer", None), getattr(env, "model", None)
+    chosen = getattr(env, "camera_name", None) is not None or getattr(env, "camera_id", None) is not None
+    if renderer is not None and model is not None and not chosen:
+        ids = [at for at in range(model.ncam) if model.camera(at).name == TRACKING]
+        renderer.camera_id = ids[0] if ids else renderer.camera_id
 
 
 def frame_rate(simulator: Simulator) -> float:

@@ -22,6 +22,7 @@ from understudy.policies.whole_files import write_whole
 from understudy.runs.config import DistillConfig
 from understudy.runs.files import json_text
 from understudy.runs.lock import Lock
+from understudy.runs.places import likely
 from understudy.runs.provenance import provenance, surroundings
 from understudy.runs.result import Result
 
@@ -94,7 +95,8 @@ class RunFolder:
         """An existing one."""
         folder = cls(path)
         if not folder.config_path.is_file():
-            raise RunError(f"{path} is no run folder: it has no config.toml")
+            why = "it has no config.toml" if folder.path.is_dir() else "there is no such folder"
+            raise RunError(f"{path} is no run folder: {why}. `understudy distill ... --out {path}` makes one")
         return folder
 
     @property
@@ -151,7 +153,10 @@ class RunFolder:
 
     @property
     def config(self) -> DistillConfig:
-        return DistillConfig.from_toml(self.config_path)
+        """As it was begun; a method's file is named where it lies now, for without it nothing can be checked."""
+        method = (self.provenance.get("code") or {}).get("method")
+        found = {"method": likely(method["uri"], method)} if method else {}
+        return DistillConfig.from_toml(self.config_path, **found)
 
     @property
     def result(self) -> Result:

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from understudy.engines.actor import PolicyActor, UniformActor
+from understudy.engines.actor import PolicyActor, random_actor
 from understudy.engines.objective import unroll
 from understudy.envs.actions import ActionMap
 from understudy.envs.play import play
@@ -73,7 +73,7 @@ def measure(config: EvaluateConfig, note: Callable[[str], None]) -> Measured:
         actions = ActionMap(policy.family, simulator.action_space)
         seeds = range(config.seed, config.seed + config.episodes)
         teacher = play(simulator, actions, PolicyActor(policy, view, None, config.device), seeds)
-        random = play(simulator, actions, UniformActor(actions, np.random.default_rng(7)), seeds)
+        random = play(simulator, actions, random_actor(actions), seeds)
         entropy = _entropy(simulator, actions, policy, view, config)
     finally:
         simulator.close()

@@ -11,22 +11,23 @@ from gymnasium import Space
 
 from understudy.engines.actor import PolicyActor
 from understudy.engines.q_objective import QObjective, Target, as_seen
-from understudy.engines.replay import check_memory, stacked_frames
+from understudy.engines.replay import check_memory, check_stacks, stacked_frames
 from understudy.engines.schedule import Rhythm
 from understudy.engines.source import FreshRollouts
 from understudy.envs.actions import ActionMap
 from understudy.envs.rollout import Rollout, Window
 from understudy.envs.simulator import Simulator, blank
 from understudy.envs.views import ObservationViews
-from understudy.errors import MethodError, TeacherError
+from understudy.errors import ConfigurationError, MethodError, TeacherError
 from understudy.math.q_losses import gaps
 from understudy.methods import QMethod
 from understudy.policies.policy import Policy, score_scale, tensors
 from understudy.policies.spec import parse
 from understudy.policies.student import Student
 from understudy.policies.tempered import Q_TEMPERATURE, Tempered
-from understudy.runs.config import DistillConfig, parse_target
+from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console
+from understudy.runs.option_texts import parse_target
 
 LOOKED_AT = 256  # steps of the teacher that show the gaps between its values, and how frames are stacked
 GAPS = 10.0  # the gap between best and second best, in temperatures, where the default would degenerate
@@ -56,6 +57,11 @@ def check_fit(method: QMethod, teacher: Policy, config: DistillConfig) -> None:
             f"{method.name} draws single states from a store, which a student with a memory ({config.student}) cannot "
             "learn from. Use mlp or cnn, or a row of policies, such as on-policy-distill"
         )
+    if method.distils and teacher.memory_size:
+        raise MethodError(
+            f"{method.name} asks the teacher about single states, which one with a memory ({teacher.description}) "
+            "cannot answer. Use a row of policies, such as on-policy-distill"
+        )
 
 
 def look(config: DistillConfig, teacher: Policy, views: ObservationViews, simulator: Simulator) -> Look:
@@ -65,8 +71,22 @@ def look(config: DistillConfig, teacher: Policy, views: ObservationViews, simula
     window = Rollout(simulator, actions, config.seed).collect(actor, max(2, LOOKED_AT // simulator.copies))
     own = as_seen(window, views.student)
     last_axis = _channels_last(own)
+    if (config.frames or 1) > 1:
+        _check_frames(own, config.frames or 1, last_axis)
     frames = config.frames or stacked_frames(own, last_axis)
     return Look(_temperature(config, teacher, views, window), frames, last_axis)
+
+
+def _check_frames(window: Window, frames: int, last_axis: bool) -> None:
+    """Refuse a number of frames that observations do not stack."""
+    shape = window.observation.shape[2:] if isinstance(window.observation, np.ndarray) else ()
+    axis, word = (-1, "last") if last_axis else (0, "first")
+    if not shape or shape[axis] != frames:
+        raise ConfigurationError(
+            f"--frames {frames} is for observations that stack so many along their {word} axis, not for those of shape "
+            f"{list(shape)}. Leave it out, or write --frames 1"
+        )
+    check_stacks(window, frames, last_axis)
 
 
 def _channels_last(window: Window) -> bool:
@@ -79,8 +99,6 @@ def _temperature(config: DistillConfig, teacher: Policy, views: ObservationViews
     scale = score_scale(teacher)
     if scale is None:
         return 1.0
-    if config.teacher_temperature is not None:
-        return config.teacher_temperature
     seen = tensors(views.teacher(window.observation), config.device)
     seen = {k: v.flatten(0, 1) for k, v in seen.items()} if isinstance(seen, dict) else seen.flatten(0, 1)
     values = teacher(seen)[0].policy.flat * scale
@@ -89,7 +107,7 @@ def _temperature(config: DistillConfig, teacher: Policy, views: ObservationViews
             f"{teacher.description} answers action values that are infinite or not a number; look at its weights and "
             "at what it is shown"
         )
-    return sharpness(values)
+    return sharpness(values) if config.teacher_temperature is None else config.teacher_temperature
 
 
 def sharpness(values: torch.Tensor) -> float:

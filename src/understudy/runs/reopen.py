@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from understudy.engines.actor import PolicyActor, UniformActor
+from understudy.engines.actor import PolicyActor, random_actor
 from understudy.envs.actions import ActionMap
 from understudy.envs.perturbed import Layer
 from understudy.envs.play import play
@@ -22,13 +20,12 @@ from understudy.policies.student import Student
 from understudy.policies.student_file import load_student
 from understudy.runs.assemble import Origin, opened_teacher
 from understudy.runs.code_named import in_env, in_teacher, in_views, in_wrappers
-from understudy.runs.config import DistillConfig, parse_env_args
+from understudy.runs.config import DistillConfig
 from understudy.runs.console import Silent
 from understudy.runs.folder import RunFolder
-from understudy.runs.found_again import found_again
-from understudy.runs.provenance import was_object
-
-RANDOM_SEED = 7
+from understudy.runs.found_again import code_found_again, teacher_found_again
+from understudy.runs.option_texts import parse_env_args
+from understudy.runs.sources import was_object
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Reopened:
     def actor(self, who: str, simulator: Simulator) -> Actor:
         """``teacher`` or ``student`` with its deterministic actions, or ``random``: uniform over the action space."""
         if who == "random":
-            return UniformActor(self.actions(simulator), np.random.default_rng(RANDOM_SEED))
+            return random_actor(self.actions(simulator))
         if who == "teacher":
             if self.teacher is None:
                 raise RunError(f"{self.folder.path} was opened without its teacher")
@@ -91,16 +88,20 @@ def reopen(
     config = replace(folder.config, trust=trust)
     if env is None and was_object(folder.provenance.get("env")):
         raise RunError(f"{path} was begun with an environment made in Python; give it again with env=...")
-    env = config.env if env is None else env
-    kwargs, wrappers = parse_env_args(config.env_args), tuple(student.facts.get("wrappers", ()))
-    if not trust and not own:
+    env, kwargs = config.env if env is None else env, parse_env_args(config.env_args)
+    wrappers = tuple(student.facts.get("wrappers", ()))
+    if trust or own:  # else nothing of its own is code
+        here = code_found_again(folder, config, env=None if env == config.env else env, same=False)
+        wrappers = (*here.wrap, *wrappers[len(here.wrap) :])
+        env, config = here.env if env == config.env else env, here
+    else:
         _refuse_code(config, teacher, env, wrappers)
     policy, view = None, parse_view(config.teacher_view)
     if with_teacher:
-        config = found_again(folder, config, teacher=teacher, env=env, other="say where it is with --teacher PATH")
-        policy, wrappers, view = opened_teacher(
-            config, config.teacher if teacher is None else teacher, env, kwargs, _Notes(note)
-        )
+        if teacher is None:
+            config = teacher_found_again(folder, config, "say where it is with --teacher PATH")
+        given = config.teacher if teacher is None else teacher
+        policy, wrappers, view = opened_teacher(config, given, env, kwargs, _Notes(note))
     views = ObservationViews(parse_view(config.student_view), view, parse_view(config.critic_view))
     return Reopened(folder, config, policy, student, views, Origin(env, kwargs, wrappers))
 

@@ -116,9 +116,22 @@ class Sturdiness:
         few = " One run of each: another seed may say otherwise." if max(self.runs.values()) == 1 else ""
         return f"Did distilling make the policy sturdier? {answer} ({'; '.join(parts)}).{few}"
 
+    @property
+    def caution(self) -> str:
+        """What a reader of several verdicts should know; empty where there is one."""
+        judged = sum(one.outcome != OPEN for one in self.overall)
+        if judged < 2:
+            return ""
+        return (
+            f"Each of the {judged} students is judged by a 95 % interval of its own, not corrected for their number: "
+            f"were all exactly as sturdy as the teacher, one in twenty (of these, {judged / 20:.2g} on average) would "
+            "still be called otherwise by chance. The same goes for the verdicts on single kinds."
+        )
+
     def summary(self) -> str:
         """Lines for people."""
         lines = [f"Sturdiness on {self.env}, {self.episodes} episodes at every size: {self.headline}"]
+        lines += [f"  {self.caution}"] if self.caution else []
         for trial in self.trials:
             lines += [f"  {trial.words}", *(f"    {one.text}" for one in trial.verdicts)]
         return "\n".join([*lines, "  all of these together", *(f"    {one.text}" for one in self.overall)])

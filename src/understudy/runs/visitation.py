@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,14 +14,17 @@ from understudy.engines.actor import PolicyActor, UniformActor
 from understudy.engines.objective import unroll
 from understudy.envs.actions import ActionMap
 from understudy.envs.rollout import Actor, Rollout
-from understudy.envs.simulator import Simulator
-from understudy.envs.views import ObservationViews
+from understudy.envs.simulator import Simulator, take
+from understudy.envs.views import ObservationViews, View
 from understudy.math.distributions import Distribution
 from understudy.math.divergences import kl
 from understudy.policies.policy import Observation, Policy, tensors
 from understudy.runs.assemble import Assembly
+from understudy.runs.extent import Extent, Looked
 
 STEPS = 1024
+PART = 1024
+"""So many states at most are asked about at once, for what a network computes of pictures is large."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Seen(NamedTuple):
 
 
 class Visitations:
-    """Mean KL(teacher‖student) in nats on states that the teacher, the student and the uniform policy visit.
+    """Mean KL(teacher‖student) in nats on states that the teacher, the student and the uniform policy visit, in the
+    first steps of their episodes: what training can afford. :func:`over_episodes` looks at whole ones.
 
     The teacher's and the uniform policy's states are collected once; the student's anew for each measurement, and no
     measurement leaves a trace in the training. All three sample their actions. ``played``: steps so far.
@@ -96,22 +102,52 @@ class Visitations:
         parts = self.parts
         student = PolicyActor(parts.student, parts.views.student, self.generators[1], parts.device)
         windows = self.windows | {"student": self._collect(student)}
-        return {f"kl_{name}": self._divergence(window) for name, window in windows.items()}
+        return {f"kl_{name}": _divergence(parts, window) for name, window in windows.items()}
 
-    def _divergence(self, window: Seen) -> float:
-        teacher, student = answers(self.parts, window)
-        return float(kl(teacher, student)[torch.as_tensor(window.valid, device=self.parts.device)].mean())
+
+def over_episodes(
+    parts: Pair, make: Callable[[int], Simulator], extents: Mapping[str, Extent], seed: int
+) -> dict[str, tuple[float, Looked]]:
+    """Mean KL(teacher‖student) in nats on the states of whole episodes of teacher, student and uniform policy, all
+    three sampling their actions; every state counts alike.
+
+    ``make``: a simulator of so many copies; ``extents``: what to play of ``teacher``, ``student`` and ``uniform``.
+    """
+    found = {}
+    for k, (who, extent) in enumerate(extents.items()):
+        generator = np.random.default_rng([seed, 4, 3 + k])
+        actor: Actor
+        if who == "uniform":
+            actor = UniformActor(parts.actions, generator)
+        else:
+            actor = PolicyActor(getattr(parts, who), getattr(parts.views, who), generator, parts.device)
+        with closing(make(extent.episodes)) as simulator:
+            rollout = Rollout(simulator, parts.actions, int(generator.integers(2**31)))
+            window = rollout.episodes(actor, most=extent.steps)
+        seen = Seen(window.observation, window.start, window.valid)
+        found[who] = _divergence(parts, seen), Looked.at(window, extent)
+    return found
+
+
+def _divergence(parts: Assembly | Pair, window: Seen) -> float:
+    teacher, student = answers(parts, window)
+    return float(kl(teacher, student)[torch.as_tensor(window.valid, device=parts.device)].mean())
 
 
 @torch.no_grad()
 def answers(parts: Assembly | Pair, window: Seen) -> tuple[Distribution, Distribution]:
     """The distributions ``[L, N]`` of teacher and student on what was seen, both of the student's family."""
-    device, views, family = parts.device, parts.views, parts.student.family
-    start = torch.as_tensor(window.start, device=device)
+    device, family = parts.device, parts.student.family
+    rows = max(1, PART // window.start.shape[1])
 
-    def heads(policy: Policy, seen: object) -> torch.Tensor:
-        return unroll(policy, seen, None, start)[0].policy.flat  # type: ignore[arg-type]
+    def heads(policy: Policy, view: View) -> torch.Tensor:
+        flats, memory = [], None
+        for begin in range(0, len(window.start), rows):
+            part = slice(begin, begin + rows)
+            seen = tensors(view(take(window.observation, part)), device)
+            found, memories = unroll(policy, seen, memory, torch.as_tensor(window.start[part], device=device))
+            flats.append(found.policy.flat)
+            memory = None if memories is None else memories[-1]
+        return torch.cat(flats)
 
-    teacher = heads(parts.teacher, tensors(views.teacher(window.observation), device))
-    student = heads(parts.student, tensors(views.student(window.observation), device))
-    return family(teacher), family(student)
+    return family(heads(parts.teacher, parts.views.teacher)), family(heads(parts.student, parts.views.student))
