@@ -1,10 +1,10 @@
 """Train DQN teachers for three games of MinAtar with the library's own engine: the row `dqn` of `understudy methods`.
 
-python benchmarks/minatar_teachers.py [freeway asterix space_invaders] [--frames N] [--out teachers/minatar]
+python benchmarks/minatar_teachers.py [freeway breakout space_invaders] [--measure-only] [--out teachers/minatar]
 
 Actions are sticky with probability 0.1 and the games get harder, as MinAtar has it by default. The agent is scored as
 it learns on the selection seeds, and the best one so far lies in the game's folder; at the end that one is measured on
-seeds that neither training nor selection has used. Its return, the frames and the seconds go into its config.json.
+seeds that neither training nor selection has used. Its return and the frames that it took go into its config.json.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,43 +40,47 @@ from understudy.policies.tempered import Q_TEMPERATURE
 HOME = Path(__file__).resolve().parent.parent / "teachers" / "minatar"
 SELECTION_SEEDS, TEST_SEEDS = range(20_000, 20_030), range(10_000, 10_100)
 LIMIT = 5_000  # steps of an episode that is played to measure: MinAtar has no limit of its own
-COPIES, LOOKS, PREFILL, SEED = 16, 15, 5_000, 0
+COPIES, PREFILL, SEED = 16, 5_000, 0
 STUDENT = "cnn:small"
 GAMMA, N_STEP = 0.99, 3
 TARGET = Target(every=400, double=False, huber=False)
 RHYTHM = Rhythm(
     collect=64,
     updates=16,
-    batch=32,
     store=150_000,
-    learning_rate=5e-4,
     final_learning_rate=1e-4,
     average=0.99,
     clip=10.0,
 )
-EXPLORING = Schedule("linear", 1.0, 0.02, 0.05)
+
+
+HORIZON, LOOK = 600_000, 40_000
+"""Frames over which the step size falls, and between two scores."""
 
 
 @dataclass(frozen=True)
 class Game:
-    """A game's id in Gymnasium, and how many frames its teacher learns from."""
+    """A game's id in Gymnasium, how many frames its teacher learns from, and in what minibatches and steps."""
 
     env: str
     frames: int
+    batch: int = 32
+    learning_rate: float = 5e-4
+    explored: float = 0.05
 
 
 GAMES = {
-    "freeway": Game("MinAtar/Freeway-v1", 600_000),
-    "asterix": Game("MinAtar/Asterix-v1", 600_000),
-    "space_invaders": Game("MinAtar/SpaceInvaders-v1", 600_000),
+    "freeway": Game("MinAtar/Freeway-v1", 120_000),
+    "breakout": Game("MinAtar/Breakout-v1", 320_000, batch=64, learning_rate=1e-3, explored=0.01),
+    "space_invaders": Game("MinAtar/SpaceInvaders-v1", 160_000),
 }
 
 
 class Training:
     """One teacher as it learns."""
 
-    def __init__(self, game: Game, frames: int) -> None:
-        self.frames = frames
+    def __init__(self, game: Game) -> None:
+        self.frames = game.frames
         self.simulator, self.bench = make(game.env, COPIES), make(game.env, 20, wrappers=(f"time-limit:{LIMIT}",))
         spaces = self.simulator.observation_space, self.simulator.action_space
         family = Family("categorical", (int(spaces[1].n),))  # type: ignore[attr-defined]
@@ -85,7 +89,9 @@ class Training:
         )
         self.actions, view = ActionMap(family, spaces[1]), parse_view("")
         views = ObservationViews(view, view, view)
-        method = QMethod("dqn", td=1.0, control=Behaviour(epsilon=EXPLORING), source=Q_METHODS["dqn"].source)
+        exploring = Schedule("linear", 1.0, 0.02, game.explored)
+        rhythm = replace(RHYTHM, batch=game.batch, learning_rate=game.learning_rate)
+        method = QMethod("dqn", td=1.0, control=Behaviour(epsilon=exploring), source=Q_METHODS["dqn"].source)
         objective = QObjective(
             method, unread, self.student, views, temperature=1.0, gamma=GAMMA, n_step=N_STEP, target=TARGET
         )
@@ -101,12 +107,12 @@ class Training:
             first=PREFILL,
             first_teacher=0.0,
         )
-        self.learner = Learner(source, objective, RHYTHM, budget=frames, seed=SEED)
+        self.learner = Learner(source, objective, rhythm, budget=HORIZON, seed=SEED)
 
     def looks(self) -> Iterator[float]:
         """Learn, and answer the mean return on the selection seeds every so often."""
-        for look in range(1, LOOKS + 1):
-            while self.learner.env_steps < self.frames * look / LOOKS:
+        for frames in range(LOOK, self.frames + 1, LOOK):
+            while self.learner.env_steps < frames:
                 self.learner.step()
             self.learner.optimiser.swap()
             yield float(self.returns(self.actor(self.student), SELECTION_SEEDS).mean())
@@ -119,43 +125,46 @@ class Training:
         return play(self.bench, self.actions, actor, seeds).returns
 
 
-def train(name: str, frames: int, folder: Path) -> None:
-    """Write the best teacher of a game, then measure it."""
-    game, best, began = GAMES[name], -np.inf, time.perf_counter()
-    training = Training(game, frames)
+def train(name: str, folder: Path) -> None:
+    """Write the best teacher of a game."""
+    training, best, began = Training(GAMES[name]), -np.inf, time.perf_counter()
     for score in training.looks():
         seconds, seen = time.perf_counter() - began, training.learner.env_steps
         print(f"{name}: {seen:,} frames, {seconds:.0f} s, return {score:.2f}", flush=True)
         if score > best:
             best = score
             save_student(training.student, folder, frames=seen)
-    seconds = time.perf_counter() - began
-    chosen = load_student(folder)
-    found = training.returns(training.actor(chosen), TEST_SEEDS)
+
+
+def measure(name: str, folder: Path) -> None:
+    """Play the teacher on the test seeds, and write what is known of it beside it."""
+    teacher, training = load_student(folder), Training(GAMES[name])
+    found = training.returns(training.actor(teacher), TEST_SEEDS)
     chance = training.returns(random_actor(training.actions), TEST_SEEDS)
     facts = {
-        "env": game.env,
+        "env": GAMES[name].env,
         "gamma": GAMMA,
         "method": "dqn",
-        "frames": chosen.facts["frames"],
-        "seconds": round(seconds),
+        "frames": teacher.facts["frames"],
         "return": round(float(found.mean()), 2),
         "standard_error": round(float(found.std(ddof=1) / len(found) ** 0.5), 2),
         "random_return": round(float(chance.mean()), 2),
     }
-    save_student(chosen, folder, **facts)
+    save_student(teacher, folder, **facts)
     print(f"{name}: {facts}", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("games", nargs="*", default=list(GAMES), choices=[*GAMES, []], metavar="GAME")
-    parser.add_argument("--frames", type=int, help="default: the game's own")
+    parser.add_argument("--measure-only", action="store_true")
     parser.add_argument("--out", type=Path, default=HOME)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.games:
-        train(name, options.frames or GAMES[name].frames, options.out / name)
+        if not options.measure_only:
+            train(name, options.out / name)
+        measure(name, options.out / name)
     return 0
 
 

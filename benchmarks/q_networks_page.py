@@ -36,7 +36,8 @@ SOURCE = (
 NOTES = (
     "The games are small (10x10 cells) and so are the teachers; Atari at full size is another matter.",
     "R15's students learn from the teacher's play. Here the student acts, with 5 % of uniform actions (rows `q-*`).",
-    "Sticky actions (probability 0.1) and growing difficulty are MinAtar's defaults. Episodes end after 2,500 steps.",
+    "Sticky actions (probability 0.1) and growing difficulty are MinAtar's defaults.",
+    "Episodes of Freeway are cut after 500 steps, a fifth of their length, and those of the other games after 2,500.",
     "R15's third claim, one network for several games, is not on this page.",
 )
 WORDS = {
@@ -255,7 +256,7 @@ def findings(study: Study, options: dict[str, Any]) -> Findings:
         "`teachers/minatar`; each verdict is computed from the runs."
     )
     settings = {
-        "options": {**options, "wrap": list(options["wrap"])},
+        "options": options,
         "runs": [one.setting.name for one in study.groups],
     }
     return Findings("q-networks", "Q-networks distilled: R15 on MinAtar", summary, tuple(claims),

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from understudy.export.push import Pushed
 
 
-def distill(teacher: Any, env: Any, student: str = "mlp:64,64", method: str | None = None, **options: Any) -> Result:
+def distill(
+    teacher: Any = None, env: Any = None, student: str = "mlp:64,64", method: str | None = None, **options: Any
+) -> Result:
     """Distil ``teacher`` into a new ``student`` and measure what was kept.
 
     teacher: what :func:`understudy.open_teacher` takes: a path, ``scheme:path``, a policy, an ``nn.Module`` or a
     function. env: a Gymnasium id, ``envpool:ID``, ``module:function``, or a function that makes one environment.
-    method: a row of :data:`understudy.methods.METHODS`; by default on-policy-distill. options: the other
-    options of ``understudy distill --help``, with underscores (``seed``, ``out``, ``steps``, ``target`` ...);
-    ``report=True`` writes ``report.html`` into the run folder.
+    Both may be left out with ``data``. method: a row of :data:`understudy.methods.METHODS`; by default
+    on-policy-distill. options: the other options of ``understudy distill --help``, with underscores (``seed``,
+    ``out``, ``steps``, ``target`` ...); ``report=True`` writes ``report.html`` into the run folder.
 
     The run folder is ``result.path``; ``understudy.load_student(result.path)`` opens the student. Raises subclasses
     of :class:`understudy.errors.UnderstudyError`, a ConfigurationError with all problems of the options at once.
@@ -43,8 +45,8 @@ def distill(teacher: Any, env: Any, student: str = "mlp:64,64", method: str | No
             f"method is a name or FILE.toml:NAME, got a {type(method).__name__}. Write a row of your own to a file, so "
             "that the run's configuration can name it: see docs/methods"
         )
-    values = {"teacher": _name(teacher), "env": _name(env), "student": student, "method": method}
-    config = DistillConfig.of(values | options)
+    named = {name: _name(one) for name, one in (("teacher", teacher), ("env", env)) if one is not None}
+    config = DistillConfig.of({**named, "student": student, "method": method} | options)
     result = execute.distill(config, teacher=_object(teacher), env=_object(env))
     if config.report:
         from understudy.reports.command import finish

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UnderstudyError(Exception):
@@ -47,6 +48,16 @@ class MissingExtra(UnderstudyError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed. pip install 'understudy[{extra}]'")
+
+
+@contextmanager
+def said_of(what: str) -> Iterator[None]:
+    """Errors begin with what they are about."""
+    try:
+        yield
+    except UnderstudyError as error:
+        error.args = (f"{what}: {error}",)
+        raise
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str:

@@ -1,4 +1,4 @@
-"""The replay store, against episodes kept as plain lists: what is drawn is one of theirs, and all of theirs is drawn."""
+"""The replay store, against episodes kept as plain lists: one of theirs is drawn, and each of theirs is."""
 
 import random
 from dataclasses import dataclass, field
@@ -341,17 +341,16 @@ def test_this_machine_says_how_much_memory_is_free():
     assert 1 << 20 < available < 1 << 50
 
 
-def stacks(frames=3, last_axis=False, steps=9, moved=True):
-    world = World(2, 2, frames, False)
-    window = as_pictures(world.window(steps), last_axis)
-    seen = [
-        np.repeat((x % 251).astype(np.uint8)[..., None, :], 2, -2)
-        for x in (window.observation, window.beyond_observation)
-    ]
-    if last_axis:
-        seen = [np.moveaxis(np.repeat((np.moveaxis(x, -1, -2) % 251).astype(np.uint8)[..., None, :], 2, -2), -3, -1)
-                for x in (window.observation, window.beyond_observation)]  # fmt: skip
-    return Window(**window.__dict__ | {"observation": seen[0], "beyond_observation": seen[1]})
+def stacks(frames=3, last_axis=False, steps=9):
+    """Stacks of pictures of 2 by 2, in bytes."""
+    window = World(2, 2, frames, False).window(steps)
+
+    def drawn(numbers):
+        planes = np.broadcast_to(numbers[..., None, None], (*numbers.shape, 2, 2)).astype(np.uint8)
+        return np.moveaxis(planes, -3, -1) if last_axis else planes
+
+    seen = {name: drawn(getattr(window, name)) for name in ("observation", "beyond_observation")}
+    return Window(**window.__dict__ | seen)
 
 
 @pytest.mark.parametrize("last_axis", [False, True])
@@ -375,7 +374,7 @@ def test_a_stack_that_does_not_follow_the_last_one_is_an_error():
     t = next(t for t in range(1, 9) if not window.start[t, 0])
     torn = window.observation.copy()
     torn[t, 0, 0] += 1
-    with pytest.raises(RunError, match="looked like stacks of 3 frames.*Use --frames 1"):
+    with pytest.raises(RunError, match=r"looked like stacks of 3 frames.*Use --frames 1"):
         rows_of(Window(**window.__dict__ | {"observation": torn}), {}, 3, False)
     beyond = window.beyond_observation.copy()
     beyond[0, 1] += 1

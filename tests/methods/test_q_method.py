@@ -140,9 +140,7 @@ def test_weights_multiply_the_rows_own():
     changed = with_q_weights(row, FALLING, 2.0)
     assert changed.weight == Schedule("linear", 3.0, 0.0)
     assert changed.td == Schedule("linear", 2.0, 0.0)
-    with pytest.raises(
-        ConfigurationError, match="schedule linear:1:0:1 already; it cannot be multiplied by linear:1:0"
-    ):
+    with pytest.raises(ConfigurationError, match="schedule linear:1:0:1 already; it cannot be multiplied by"):
         with_q_weights(row, 1.0, FALLING)
 
 

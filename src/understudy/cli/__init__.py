@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import understudy
 from understudy.errors import ConfigurationError, UnderstudyError, nearest
@@ -28,6 +29,7 @@ class Command:
 
 def distill(words: Sequence[str]) -> int:
     """Parse over the file's values, train, print five lines; or go on with a run that was stopped."""
+    from understudy.cli import tasks
     from understudy.cli.options import checked, parse, taken
     from understudy.runs.config import GROUPS, DistillConfig, read_toml
 
@@ -35,6 +37,8 @@ def distill(words: Sequence[str]) -> int:
     if folder is not None:
         return _resume(folder, words)
     file, words = taken("--config", words)
+    if tasks.several(file, words):
+        return tasks.distill(file, words, COMMANDS["distill"].summary)
     defaults = read_toml(file) if file else {}
     if any(word.startswith("--wrap") for word in words):
         defaults.pop("wrap", None)
@@ -56,9 +60,13 @@ def _resume(folder: str, words: Sequence[str]) -> int:
         raise ConfigurationError(
             f"--resume goes on with a run as it was begun, and takes no other option than --quiet; got {other!r}"
         )
+    from understudy.cli import tasks
     from understudy.runs.console import open_console
     from understudy.runs.execute import resume
+    from understudy.runs.folder import TASKS
 
+    if (Path(folder) / TASKS).is_file():
+        return tasks.resume(folder, quiet=bool(words))
     print(resume(folder, console=open_console(True) if words else None).summary())
     _page(folder, bool(words))
     return 0

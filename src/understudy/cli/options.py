@@ -131,9 +131,18 @@ _MORE = {
     "distill": {
         "config": ("FILE", "A run's config.toml: its values are defaults, the command line wins."),
         "resume": ("DIR", "Go on with the run in DIR, which was stopped; takes no other option."),
+        "task": ("[NAME=]TEACHER@ENV", "One of several tasks of one student, instead of TEACHER and --env; repeat."),
+        "heads": ("own|one", "Of several tasks: a last layer for each, or one for all. Default: own."),
+        "mix": ("sum|turns", "Update by the sum of all tasks' losses, or by one task after the other. Default: sum."),
     }
 }
-EXAMPLES = {"--config": "a file: --config run.toml", "--resume": "a run folder: --resume runs/NAME"}
+EXAMPLES = {
+    "--config": "a file: --config run.toml",
+    "--resume": "a run folder: --resume runs/NAME",
+    "--task": "a teacher and its environment: --task dqn.zip@CartPole-v1",
+    "--heads": "own or one: --heads own",
+    "--mix": "sum or turns: --mix sum",
+}
 
 
 def _more(command: str) -> list[Any]:

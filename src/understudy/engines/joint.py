@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from understudy.engines.learner import Learner, Record
 from understudy.engines.optimiser import FlatAdam
 from understudy.engines.store import Columns
-from understudy.errors import ConfigurationError, EnvironmentFailure, RunError, TeacherError
+from understudy.errors import ConfigurationError, said_of
 from understudy.policies.shared import unique
 
 
@@ -79,13 +78,13 @@ class JointLearner:
         methods = {name: learner.objective.method.at(learner.progress) for name, learner in self.learners.items()}
         gathered = {}
         for name, learner in self.learners.items():
-            with _of(name):
+            with said_of(f"task {name}"):
                 gathered[name] = learner.gather()
         self.optimiser.learning_rate = rate
         losses = self._update(methods)
         records = {}
         for name, learner in self.learners.items():
-            with _of(name):
+            with said_of(f"task {name}"):
                 records[name] = learner.settle(losses[name], *gathered[name])
         return records
 
@@ -112,12 +111,3 @@ class JointLearner:
             part = next(draws[name], None)
             if part is not None:
                 yield {name: part}
-
-
-@contextmanager
-def _of(name: str) -> Iterator[None]:
-    """Say whose fault it is."""
-    try:
-        yield
-    except (EnvironmentFailure, RunError, TeacherError) as error:
-        raise type(error)(f"task {name}: {error}") from error

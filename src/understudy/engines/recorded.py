@@ -24,24 +24,36 @@ class Recorded:
         """``pieces``, ``with_next``: as :meth:`Recording.windows` takes them."""
         self.recording, self.pieces, self.with_next = recording, pieces, with_next
         self.given = 0
-        self._rest = self._windows()
+        self._next: Window | None
+        self._rest, self._next = self._windows(), None
 
     def _windows(self) -> Iterator[Window]:
         return itertools.islice(self.recording.windows(self.pieces, self.with_next), self.given, None)
 
+    @property
+    def left(self) -> bool:
+        """Whether there is any more."""
+        if self._next is None:
+            self._next = next(self._rest, None)
+        return self._next is not None
+
     def collect(self, progress: float) -> Window:
-        window = next(self._rest, None)
+        window, self._next = self._next if self.left else None, None
         if window is None:
             raise RunError(f"{self.recording.name} has been given to the end; there is no environment to go on in")
         self.given += 1
         return window
+
+    def first(self) -> Window:
+        """The first window, which is given all the same."""
+        return next(self.recording.windows(self.pieces, self.with_next))
 
     def state(self) -> dict[str, Any]:
         return {"given": self.given}
 
     def restore(self, state: dict[str, Any]) -> bool:
         self.given = state["given"]
-        self._rest = self._windows()
+        self._rest, self._next = self._windows(), None
         return True
 
 

@@ -199,7 +199,7 @@ class Replay:
 
     def everything(self, batch: int) -> Iterator[Columns]:
         """All that can be learned from, once and in order, ``batch`` at a time."""
-        for rows in self._usable(torch.arange(len(self))).split(batch):
+        for rows in torch.split(self._usable(torch.arange(len(self))), batch):
             yield {name: column.to(self.device) for name, column in self._transitions(rows).items()}
 
     def in_order(self) -> tuple[Columns, Tensor, Tensor, Columns]:

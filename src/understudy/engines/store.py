@@ -109,5 +109,5 @@ class Store:
 
     def everything(self, batch: int) -> Iterator[Columns]:
         """All windows once, in order, ``batch`` at a time."""
-        for rows in torch.arange(self.size, device=self.device).split(batch):
+        for rows in torch.split(torch.arange(self.size, device=self.device), batch):
             yield self.take(rows)

@@ -49,8 +49,8 @@ def _check_told(name: str, kind: Any, place: Any) -> None:
     told = MinariStorage.read_raw_metadata(place)
     if not {"observation_space", "action_space"} <= told.keys():
         raise ConfigurationError(
-            f"the Minari data set {name} does not say its spaces, and making its environment to find them could run code. "
-            "Write it anew with a current Minari"
+            f"the Minari data set {name} does not say its spaces, and making its environment to find them could run "
+            "code. Write it anew with a current Minari"
         )
 
 
@@ -69,7 +69,10 @@ def _recording(name: str, dataset: Any, episodes: Sequence[Any]) -> Recording:
         terminated,
         last,
         ends[beyond],
-        _joined([_cut(episodes[k].observations, slice(-1, None)) for k in beyond] or [_cut(episodes[0].observations, slice(0))]),
+        _joined(
+            [_cut(episodes[k].observations, slice(-1, None)) for k in beyond.tolist()]
+            or [_cut(episodes[0].observations, slice(0))]
+        ),
         dataset.observation_space,
         dataset.action_space,
     )

@@ -13,7 +13,7 @@ from gymnasium import Space, spaces
 from understudy.envs.recording import Recording
 from understudy.errors import ConfigurationError, nearest
 
-KEYS = ("observations", "actions", "rewards", "terminations", "truncations")
+KEYS = ("observations", "actions", "rewards", "terminations", "truncations", "next_observations")
 REQUIRED = KEYS[:2]
 
 
@@ -30,8 +30,18 @@ def read(path: str, check_room: Callable[[int], None]) -> Recording:
             "np.savez(path, observations=..., actions=...)"
         )
     count = len(arrays["actions"])
-    terminated, truncated = (_flags(path, key, arrays, count) for key in KEYS[3:])
-    observation, action = _observations(arrays["observations"]), _actions(arrays["actions"])
+    terminated, truncated = (_flags(path, key, arrays, count) for key in KEYS[3:5])
+    observation, action = (_numbers(path, key, arrays[key]) for key in REQUIRED)
+    open_ends, after = np.zeros(0, np.int64), observation[:0]
+    if "next_observations" in arrays:
+        after = _numbers(path, "next_observations", arrays["next_observations"])
+        if after.shape != observation.shape:
+            raise ConfigurationError(
+                f"{path}: observations are of the shape {observation.shape}, and next_observations of {after.shape}"
+            )
+        truncated[-1:] |= ~terminated[-1:]
+        open_ends = np.flatnonzero(truncated & ~terminated)
+        after = after[open_ends]
     reward = arrays.get("rewards")
     return Recording(
         path,
@@ -40,8 +50,8 @@ def read(path: str, check_room: Callable[[int], None]) -> Recording:
         None if reward is None else _line(path, "rewards", reward).astype(np.float64),
         terminated,
         terminated | truncated,
-        np.zeros(0, np.int64),
-        observation[:0],
+        open_ends,
+        after,
         space_of_observations(observation),
         space_of_actions(path, action),
         declared=False,
@@ -60,7 +70,9 @@ def _arrays(path: str, check_room: Callable[[int], None]) -> dict[str, np.ndarra
         known = [one.name for one in folder.glob("*.npz")] if folder.is_dir() else []
         raise ConfigurationError(f"there is no file {path}.{nearest(Path(path).name, known)}") from None
     except zipfile.BadZipFile:
-        raise ConfigurationError(f"{path} is no NumPy archive; write it with np.savez(path, observations=...)") from None
+        raise ConfigurationError(
+            f"{path} is no NumPy archive; write it with np.savez(path, observations=...)"
+        ) from None
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise ConfigurationError(f"{path} cannot be read: {error}") from None
@@ -75,7 +87,7 @@ def _arrays(path: str, check_room: Callable[[int], None]) -> dict[str, np.ndarra
 def _check_names(path: str, names: list[str]) -> None:
     """A misspelt key is not passed over; what has another name altogether is."""
     for name in names:
-        meant = nearest(name, KEYS, 0.8)
+        meant = nearest(name, KEYS, 0.7)
         if name not in KEYS and meant:
             raise ConfigurationError(f"{path} holds an array {name!r}.{meant} The names are {', '.join(KEYS)}")
 
@@ -97,16 +109,12 @@ def _line(path: str, key: str, values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values))
 
 
-def _observations(values: np.ndarray) -> np.ndarray:
-    """Bytes and whole numbers, one a row, as they are; anything else as float32."""
-    if values.dtype == np.uint8 or (values.dtype.kind in "iu" and values.ndim == 1):
-        return values
-    values = values.astype(np.float32)
-    return values[:, None] if values.ndim == 1 else values
-
-
-def _actions(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "iub":
+def _numbers(path: str, key: str, values: np.ndarray) -> np.ndarray:
+    """Bytes and choices as they are; anything else as float32, of which a row has one or more."""
+    if values.dtype.kind not in "fiub":
+        raise ConfigurationError(f"{path}: {key} must be numbers, got {values.dtype}")
+    choices = key == "actions" or values.ndim == 1
+    if values.dtype == np.uint8 or (values.dtype.kind in "iu" and choices) or (values.dtype.kind == "b" and choices):
         return values
     values = values.astype(np.float32)
     return values[:, None] if values.ndim == 1 else values
@@ -117,14 +125,14 @@ def space_of_observations(values: np.ndarray) -> Space[Any]:
     if values.dtype == np.uint8:
         return spaces.Box(0, 255, values.shape[1:], np.uint8)
     if values.dtype.kind in "iu":
-        return spaces.Discrete(int(values.max(initial=0)) + 1 - min(0, first := int(values.min(initial=0))), start=min(0, first))
+        return spaces.Discrete(
+            int(values.max(initial=0)) + 1 - min(0, first := int(values.min(initial=0))), start=min(0, first)
+        )
     return spaces.Box(-np.inf, np.inf, values.shape[1:], np.float32)
 
 
 def space_of_actions(name: str, values: np.ndarray) -> Space[Any]:
     """The smallest space that actions like these may be taken from: choices from 0 on, or a Box around them."""
-    if values.dtype.kind not in "fiub":
-        raise ConfigurationError(f"{name}: actions must be numbers, got {values.dtype}")
     if values.dtype.kind == "f":
         return spaces.Box(values.min(0), values.max(0), dtype=np.float32)
     if values.dtype.kind == "b" and values.ndim > 1:

@@ -62,6 +62,10 @@ class Recording:
     def __len__(self) -> int:
         return len(self.action)
 
+    def one(self) -> list[np.ndarray]:
+        """The parts of one observation."""
+        return [part[0] for part in _parts("", self.observation).values()]
+
     @property
     def episodes(self) -> np.ndarray:
         """First rows, and rows behind the last, ``[E, 2]``."""
@@ -87,7 +91,10 @@ class Recording:
         if len(pieces) < FEW_EPISODES:
             size = max(1, len(self) // BLOCKS)
             cuts = [np.arange(begin, end, size) for begin, end in pieces]
-            begins, ends = np.concatenate(cuts), np.concatenate([[*cut[1:], end] for cut, (_, end) in zip(cuts, pieces, strict=True)])
+            begins, ends = (
+                np.concatenate(cuts),
+                np.concatenate([[*cut[1:], end] for cut, (_, end) in zip(cuts, pieces, strict=True)]),
+            )
             pieces = np.stack([begins, ends], -1)
         if len(pieces) < 2:
             raise ConfigurationError(f"{self.name} holds {len(self)} step; nothing would be left to look at")
@@ -103,7 +110,7 @@ class Recording:
         out, for its observation is the successor of the step before.
         """
         order = _Order.of(self, pieces, with_next)
-        size = max(1, sum(part[0].nbytes for part in _parts("", self.observation).values()))
+        size = max(1, sum(part.nbytes for part in self.one()))
         length = max(1, min(CHUNK, CHUNK_BYTES // size))
         for begin in range(0, len(order.rows), length):
             yield order.window(self, slice(begin, begin + length))
@@ -209,6 +216,6 @@ def _check_finite(name: str, what: str, values: np.ndarray) -> None:
             wrong = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
             inside = f", entry {list(wrong[1:])}" if len(wrong) > 1 else ""
             raise ConfigurationError(
-                f"{name}: the {what} of row {begin + wrong[0]:,}{inside} are {part[wrong]}. Leave such rows out, or mend "
-                "what wrote them"
+                f"{name}: the {what} of row {begin + wrong[0]:,}{inside} are {part[wrong]}. Leave such rows out, or "
+                "mend what wrote them"
             )

@@ -160,19 +160,21 @@ def check_spaces(
     squashed: bool = False,
     who: str = "teacher",
     mend: str = "Name the environment the teacher was trained in, or add what it was wrapped in (--wrap).",
+    other: str = "environment",
 ) -> None:
     """Refuses spaces of other kinds or shapes; bounds may differ, and images may have their channels first or last.
 
     ``squashed``: the teacher's actions are scaled to the bounds of their Box, which must then be the environment's.
-    ``who``: whose spaces they are, where not the teacher's; ``mend``: what that one does about it.
+    ``who`` and ``other``: whose spaces both are, where not the teacher's and the environment's; ``mend``: what that one
+    does about it.
     """
     wrong = [
-        f"{what}: the {who}'s {words(teacher)} against the environment's {words(env)}"
+        f"{what}: the {who}'s {words(teacher)} against the {other}'s {words(env)}"
         for what, teacher, env in (("observations", teacher_obs, env_obs), ("actions", teacher_act, env_act))
         if not _alike(teacher, env)
     ]
     if wrong:
-        raise SpaceError(f"the {who} and the environment do not match. {'; '.join(wrong)}. {mend}")
+        raise SpaceError(f"the {who} and the {other} do not match. {'; '.join(wrong)}. {mend}")
     if squashed and not _same_bounds(teacher_act, env_act):
         raise SpaceError(
             f"the teacher's actions are scaled to the bounds of {words(teacher_act)}, but the environment's are those "

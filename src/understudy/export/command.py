@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +31,7 @@ from understudy.policies.student import Student
 from understudy.policies.student_file import load_student, space_to_json
 from understudy.runs.brought import brought
 from understudy.runs.code_named import in_env
+from understudy.runs.folder import RunFolder
 from understudy.runs.latency import Latency, measure
 from understudy.runs.option_texts import parse_env_args
 from understudy.runs.reopen import reopen
@@ -87,8 +88,24 @@ class Rejected(ExportError):
 
 def run(config: ExportConfig) -> int:
     """Export, and print what came of it; answers the exit code."""
-    print(export(config).summary())
+    found = export(config)
+    _noted(Path(config.run), found)
+    print(found.summary())
     return 0
+
+
+def _noted(folder: Path, found: Exported) -> None:
+    """Tell the run's folder, whose page shows its files."""
+    if not (folder / "config.toml").is_file():
+        return
+    run = RunFolder(folder)
+    first = {"what": f"{found.format}, float32", "bytes": found.bytes, "median": found.latency.median}
+    run.note_export(found.files[0].name, first)
+    if found.quantised is not None:
+        small = found.quantised
+        earned = {"earned": asdict(small.earned), "episodes": small.episodes}
+        facts = {"what": "onnx, weights of 8 bits", "bytes": small.bytes, "median": small.latency.median}
+        run.note_export(small.file.name, facts | earned)
 
 
 def export(config: ExportConfig, env: Any = None, *, tell: Tell = dict) -> Exported:

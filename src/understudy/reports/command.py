@@ -82,7 +82,7 @@ def report(
 def _check_env(folder: RunFolder, env: Any) -> None:
     """The page is of the run's own environment, whoever makes it."""
     own = folder.config.env
-    if isinstance(env, str) and env != own and not was_object(folder.provenance.get("env")):
+    if isinstance(env, str) and own and env != own and not was_object(folder.provenance.get("env")):
         raise RunError(
             f"{folder.path} is a run on {own}, and its page shows it there. To see its student on {env}: understudy "
             f"evaluate {folder.path} --env {env}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,9 @@ VISITORS = ("teacher", "student", "uniform")
 
 def returns(result: Result) -> list[Bars]:
     """Mean returns of the three."""
-    names = (*BOTH, "random")
+    names = tuple(name for name in (*BOTH, "random") if math.isfinite(getattr(result, f"{name}_return")))
+    if not names:
+        return []
     means = tuple(getattr(result, f"{name}_return") for name in names)
     intervals = [getattr(result, f"{name}_interval") for name in names]
     known = all(one is not None for one in intervals)

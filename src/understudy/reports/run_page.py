@@ -15,15 +15,27 @@ from understudy.policies.whole_files import write_whole
 from understudy.reports import run_figures
 from understudy.reports.glossary import RUN
 from understudy.reports.page import render
+from understudy.reports.recorded_words import told
 from understudy.reports.run_figures import VISITORS
 from understudy.reports.run_states import address, amounts, grids, parted, states
-from understudy.reports.run_words import bytes_text, headline, percent, shortened, tiles, value, verdict, visited
+from understudy.reports.run_words import (
+    bytes_text,
+    headline,
+    percent,
+    shortened,
+    tiles,
+    value,
+    valued,
+    verdict,
+    visited,
+)
 from understudy.reports.shown import shown
 from understudy.reports.words import number
 from understudy.runs.evidence import kept
 from understudy.runs.folder import RunFolder
 from understudy.runs.result import Result
 
+SAME = "as the student, whose actions it takes"
 NOTHING = "what was gathered from the policies at play is not in the run's folder"
 
 
@@ -58,6 +70,7 @@ def write(folder: RunFolder, out: Path | None = None, missing: str = "", episode
         "missing": "" if evidence else missing or NOTHING,
         "path": shlex.quote(str(folder.path)),
         "rows": rows(result, evidence),
+        "files": files(folder),
         "returns": shown(run_figures.returns(result)),
         "learning": shown(run_figures.learning(records, result)),
         "trained": bool(records),
@@ -67,8 +80,10 @@ def write(folder: RunFolder, out: Path | None = None, missing: str = "", episode
         "divergences": shown(run_figures.divergences(records)),
         "glossary": RUN,
         "evidence": evidence,
+        "taken": f"{result.env_steps:,} environment steps",
         **(_seen(folder, evidence, env) if evidence else {}),
         **made(folder, result),
+        **(told(result, evidence, records) if result.data else {}),
     }
     page = folder.report if out is None else out
     try:
@@ -86,6 +101,7 @@ def _seen(folder: RunFolder, evidence: Mapping[str, Any], env: str) -> dict[str,
     return {
         "episodes": shown(run_figures.episodes(evidence["players"])),
         "agreement": agreement,
+        "valued": valued(evidence["action_values"], not re.match(r"q-ce\b", folder.result.method)),
         "shortened": shortened(evidence["looked"]["actions"]),
         "grids": grids(agreement, env) if choices else [],
         "parted": parted(agreement, env) if choices else "",
@@ -134,7 +150,8 @@ class Row:
 
 def rows(result: Result, evidence: Mapping[str, Any] | None) -> list[Row]:
     """Teacher, student and random policy."""
-    return [_row(who, result, evidence) for who in ("teacher", "student", "random")]
+    found = [_row(who, result, evidence) for who in ("teacher", "student", "random")]
+    return [one for one in found if one.returns or one.name == "student"]
 
 
 def _row(who: str, result: Result, evidence: Mapping[str, Any] | None) -> Row:
@@ -154,6 +171,29 @@ def _row(who: str, result: Result, evidence: Mapping[str, Any] | None) -> Row:
         "" if size is None else bytes_text(size),
         "" if time is None else f"{number(time['median'])} µs",
     )
+
+
+@dataclass(frozen=True)
+class File:
+    """An exported file in the table of files; texts."""
+
+    name: str
+    what: str
+    size: str
+    latency: str
+    returns: str
+
+
+def files(folder: RunFolder) -> list[File]:
+    """What ``understudy export`` has written of this student."""
+    found = []
+    for name, one in folder.exports().items():
+        earned = one.get("earned")
+        returns = (
+            f"{value(earned['mean'], (earned['low'], earned['high']))}, {one['episodes']} episodes" if earned else ""
+        )
+        found.append(File(name, one["what"], bytes_text(one["bytes"]), f"{number(one['median'])} µs", returns or SAME))
+    return found
 
 
 def as_played(result: Result, evidence: Mapping[str, Any] | None) -> Result:

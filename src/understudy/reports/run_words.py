@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,9 @@ def span(interval: Interval) -> str:
 
 
 def value(mean: float, interval: Interval | None = None) -> str:
-    """``254 [250, 259]``."""
+    """``254 [250, 259]``; empty where nobody played."""
+    if math.isnan(mean):
+        return ""
     return number(mean) + ("" if interval is None else f" [{number(interval[0])}, {number(interval[1])}]")
 
 
@@ -51,6 +54,25 @@ def bytes_text(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count:.0f} bytes"
+
+
+def valued(found: Mapping[str, Any] | None, levelled: bool) -> str:
+    """Greedy play as the teacher's action values see it; empty where it has none. ``levelled``: whether the student's
+    values have a level of their own to be right or wrong."""
+    if not found:
+        return ""
+    gap, weighted = number(found["gap"]), found["weighted"]
+    text = f"The teacher knows what each action is worth: its best is ahead of its second best by {gap} on average. "
+    if weighted is not None:
+        text += f"With each decision weighted by that, {percent(weighted)} are the same. "
+    text += f"By the teacher's own values the student's actions cost {number(found['lost'])} a decision"
+    if found["error"] is None:
+        return f"{text}."
+    text += f"; its own differences between actions are off by {number(found['error'])} on average"
+    if not levelled:
+        return f"{text}. `q-ce` says nothing of the level of its values in a state, so that this is not compared."
+    level, spread = number(found["level"]), number(found["spread"])
+    return f"{text}, their level in a state by {level}, where the teacher's varies with a deviation of {spread}."
 
 
 def headline(result: Result) -> str:

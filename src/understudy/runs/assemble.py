@@ -151,12 +151,12 @@ def _joined(
     method = config.row()
     if isinstance(method, QMethod):
         return _joined_q(config, method, teacher, space, simulator, views, origin, device, console)
-    _check_needs(method, teacher)
+    check_needs(method, teacher)
     trap = _trap(method, config)
     if trap is not None:
         console.warning(trap)
     student = Student(space, simulator.action_space, teacher.family, config.student, seed=config.seed).to(device)
-    gamma = _gamma(config, teacher, console)
+    gamma = gamma_for(config, teacher, console)
     estimator = _estimator(config)
     columns = columns_needed(method, estimator)
     critic = Critic(critic_space, value_spec(student.spec), columns, config.seed + 2).to(device) if columns else None
@@ -191,8 +191,8 @@ def _joined_q(
     values_of(teacher, method)
     seen = look(config, teacher, views, simulator)
     teacher = at_temperature(teacher, seen.temperature)
-    gamma = _gamma(config, teacher, console)
-    objective = q_objective(config, method, teacher, space, simulator, views, seen, gamma, device)
+    gamma = gamma_for(config, teacher, console)
+    objective = q_objective(config, method, teacher, space, simulator.action_space, views, seen, gamma, device)
     student = objective.student
     rhythm, budget = _rhythm(config, method, student)
     objective.configure(precision=config.precision, compiled=config.compile)
@@ -235,7 +235,7 @@ def opened_teacher(
     return policy, (*config.wrap, *wanted), view
 
 
-def _check_needs(method: Method, teacher: Policy) -> None:
+def check_needs(method: Method, teacher: Policy) -> None:
     """Refuse a row whose needs are not met."""
     if Need.TEACHER_VALUE in method.needs and not teacher.has_value:
         raise MethodError(
@@ -256,7 +256,8 @@ def _trap(method: Method, config: DistillConfig) -> str | None:
     return (TRAP if method.charges_every_step else TRAP_DESPITE_REWARD).format(name=method.name)
 
 
-def _gamma(config: DistillConfig, teacher: Policy, console: Console) -> float:
+def gamma_for(config: DistillConfig, teacher: Policy, console: Console) -> float:
+    """The discount: the option's, else the teacher's own."""
     own = gamma_of(teacher)
     if config.gamma is not None and own is not None and config.gamma != own:
         console.warning(f"--gamma {config.gamma:g}, but the teacher was trained with {own:g}; its values mean that one")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,10 @@ class Saved(NamedTuple):
     def env_steps(self) -> int:
         return int(self.state["learner"]["env_steps"])
 
+    @property
+    def updates(self) -> int:
+        return int(self.state["learner"]["updates"])
+
 
 class Checkpoints:
     """The checkpoints in a folder, by their environment steps; the last two are kept."""
@@ -58,9 +62,13 @@ class Checkpoints:
 
     def latest(self, metrics: int) -> Saved | None:
         """The newest that is whole and no younger than the first ``metrics`` bytes of metrics.jsonl."""
+        return self.newest_whole(lambda state: bool(state["metrics"] <= metrics))
+
+    def newest_whole(self, fits: Callable[[Tree], bool]) -> Saved | None:
+        """The newest that is not damaged and ``fits``."""
         beginning = load(self._path(BEGINNING))
         states = (state for path in self._numbered() if (state := load(path)) is not None)
-        state = next((state for state in states if state["metrics"] <= metrics), None)
+        state = next(filter(fits, states), None)
         return None if beginning is None or state is None else Saved(beginning, state)
 
     @property
@@ -116,12 +124,21 @@ def _named(node: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(node, Mapping):
         return {key: _named(child, f"{name}/{_escaped(key)}", tensors) for key, child in node.items()}
     if isinstance(node, Tensor):
-        tensors[name] = node.detach().cpu().contiguous()
-        return {TENSOR: name}
+        held = node.detach().cpu().contiguous()
+        again = next((known for known, one in tensors.items() if _same(one, held)), None)  # one file takes it once only
+        if again is None:
+            tensors[name] = held
+        return {TENSOR: again or name}
     if isinstance(node, np.ndarray):
         tensors[name] = torch.from_numpy(np.require(node, requirements=["C", "W"]))
         return {ARRAY: name}
     return node.item() if isinstance(node, np.generic) else node
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two are one and the same memory, as where tasks share parameters."""
+    place = one.data_ptr() == other.data_ptr() and one.numel() > 0
+    return place and one.shape == other.shape and one.dtype == other.dtype
 
 
 def _escaped(key: str) -> str:

@@ -31,8 +31,10 @@ from understudy.methods.schedule import parse
 from understudy.policies import spec
 from understudy.runs.fields import build, fields_of, option, plain, problems, refuse, settle, toml_text
 from understudy.runs.option_texts import parse_data, parse_device, parse_env_args, parse_remedy, parse_target
-from understudy.runs.options import unused
+from understudy.runs.options import misfits_of_data, unused
 
+PLAY = ("teacher", "env")
+"""What a distillation needs that is not from recorded data."""
 DEFAULT_METHOD = "on-policy-distill"
 FINAL_SEED = 1_000_000
 """Episodes of final figures are seeded from here on, far from any that training or stopping uses."""
@@ -57,7 +59,7 @@ class DistillConfig:
     """Everything that decides a distillation. In a file a key is the option's name, with underscores."""
 
     teacher: str = option(
-        "Agent to distil: a zip, a model file, a run folder, SCHEME:PATH or hf://OWNER/NAME. With --data it may be left out.",
+        "Agent to distil: a zip, a model file, a run folder, SCHEME:PATH or hf://OWNER/NAME. With --data perhaps none.",
         "",
         positional=True,
     )
@@ -218,8 +220,10 @@ class DistillConfig:
 
     def _disagreements(self) -> list[str]:
         """Options that each are fine but do not go together, or that nothing would read."""
-        lacking = [] if self.data else [name for name in ("teacher", "env") if not getattr(self, name)]
-        found = [f"{name} is missing" for name in lacking] + unused(self, lookup(self.row_name))
+        lacking = [] if self.data else [name for name in PLAY if not getattr(self, name)]
+        found = [f"{name} is missing" for name in lacking]
+        row = lookup(self.row_name)
+        found += unused(self, row) + misfits_of_data(self, row)
         try:
             self.row()
         except UnderstudyError as error:
@@ -255,7 +259,7 @@ class DistillConfig:
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str = "") -> DistillConfig:
         """From keys and values; unknown and missing keys are problems like any other, and all are reported."""
-        return build(cls, values, where)
+        return build(cls, values, where, () if values.get("data") else PLAY)
 
     @classmethod
     def from_toml(cls, path: str | Path, **overrides: Any) -> DistillConfig:

@@ -1,4 +1,4 @@
-"""A data set by its name: ``minari:NAME``, ``store:RUN`` or ``FILE.npz``, brought into the spaces of those who use it."""
+"""A data set by its name, ``minari:NAME``, ``store:RUN`` or ``FILE.npz``, in the spaces of those who use it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_data(name: str, given: Given, whose: str, labelled: bool) -> Recording:
         recording = of_minari.read(rest, _check_room)
     else:
         recording = of_npz.read(name, _check_room)
-    return recording if given is None else _fitted(recording, *given, whose)
+    return recording if given is None else fitted(recording, *given, whose)
 
 
 def _check_room(needed: int) -> None:
@@ -56,28 +56,28 @@ def fingerprint(recording: Recording) -> str:
     return digest.hexdigest()
 
 
-def _fitted(recording: Recording, seen: Space[Any], done: Space[Any], whose: str) -> Recording:
+def fitted(recording: Recording, seen: Space[Any], done: Space[Any], whose: str) -> Recording:
     """The recording in these spaces; SpaceError where a row of it does not lie in them."""
-    mend = f"Name the data of {whose}, or another --env or teacher"
+    mend = f"Name data for this {whose}, or another {whose}"
     if recording.declared:
         own = recording.observation_space, recording.action_space
-        check_spaces(*own, seen, done, who="data", mend=mend)
+        check_spaces(*own, seen, done, who="data", mend=mend, other=whose)
         return recording
     observation, action = recording.observation, _in_kind(recording.action, done)
     if isinstance(seen, spaces.Dict) or isinstance(observation, dict):
-        raise SpaceError(f"{recording.name} holds one array of observations, and {whose} sees {seen}. {mend}")
+        raise SpaceError(f"{recording.name} holds one array of observations, and the {whose} sees {seen}. {mend}")
     shape = seen.shape or ()
     if observation.shape[1:] != shape and observation[0].size == int(np.prod(shape)) and len(shape) <= 1:
         observation = observation.reshape(len(observation), *shape)
     if observation.shape[1:] != shape:
         raise SpaceError(
-            f"{recording.name} and {whose} do not match: a row of observations has the shape "
-            f"{list(observation.shape[1:])}, and {whose} sees {words(seen)}. {mend}"
+            f"{recording.name} and the {whose} do not match: a row of observations has the shape "
+            f"{list(observation.shape[1:])}, and the {whose} sees {words(seen)}. {mend}"
         )
     _check_choices(recording.name, "observations", observation, seen, whose, mend)
     if action is None or action.shape[1:] != (done.shape or ()):
         found = f"{recording.action.dtype} of the shape {list(recording.action.shape[1:])}"
-        raise SpaceError(f"{recording.name}: an action is {found}, and {whose} takes {words(done)}. {mend}")
+        raise SpaceError(f"{recording.name}: an action is {found}, and the {whose} takes {words(done)}. {mend}")
     _check_choices(recording.name, "actions", action, done, whose, mend)
     return replace(
         recording, observation=observation, after=observation[:0] if not len(recording.after_row) else recording.after,
@@ -98,6 +98,8 @@ def _in_kind(action: np.ndarray, space: Space[Any]) -> np.ndarray | None:
 
 def _check_choices(name: str, what: str, values: np.ndarray, space: Space[Any], whose: str, mend: str) -> None:
     """Where the space counts, every number must be one that it counts."""
+    low: Any
+    high: Any
     if isinstance(space, spaces.Discrete):
         low, high = int(space.start), int(space.start + space.n - 1)
     elif isinstance(space, spaces.MultiDiscrete):
@@ -109,7 +111,7 @@ def _check_choices(name: str, what: str, values: np.ndarray, space: Space[Any], 
     wrong = np.argwhere((values < low) | (values > high))
     if len(wrong):
         row = tuple(int(i) for i in wrong[0])
-        raise SpaceError(f"{name}: the {what} of row {row[0]:,} are {values[row]}, and {whose} has {space}. {mend}")
+        raise SpaceError(f"{name}: the {what} of row {row[0]:,} are {values[row]}, and the {whose} has {space}. {mend}")
 
 
 def _of_store(run: str, given: Given, labelled: bool) -> Recording:
@@ -117,8 +119,8 @@ def _of_store(run: str, given: Given, labelled: bool) -> Recording:
     folder = RunFolder.open(run)
     if folder.result_path.is_file():
         raise RunError(
-            f"{run} has finished, and its store went with its checkpoints. A store can be had of a run that was stopped; "
-            "of a finished one, name its student as the teacher of another run"
+            f"{run} has finished, and its store went with its checkpoints: a run that was stopped has one. The student "
+            "of a finished one may be another's teacher"
         )
     saved = Checkpoints(folder.checkpoints).latest(folder.metrics_size)
     if saved is None:
@@ -128,7 +130,9 @@ def _of_store(run: str, given: Given, labelled: bool) -> Recording:
         raise RunError(f"the checkpoint of {run} holds no store (it was begun with --light-checkpoints, or keeps none)")
     if "capacity" in state:
         if labelled or given is None:
-            raise RunError(f"the store of {run} holds states and no actions; name the teacher that is to answer in them")
+            raise RunError(
+                f"the store of {run} holds states and no actions; name the teacher that is to answer in them"
+            )
         return _of_aggregate(run, state, saved.state["learner"]["student"], given)
     return _of_replay(run, state, folder, given)
 
@@ -168,7 +172,9 @@ def _of_aggregate(run: str, state: Tree, student: Tree, given: tuple[Space[Any],
     columns = {name: rows.flatten(0, 1) for name, rows in state["columns"].items()}
     if "features" in columns:
         if "network.inputs.1.standardise.mean" in student:
-            raise RunError(f"the store of {run} holds the parts of its observations in one row, which are not told apart")
+            raise RunError(
+                f"the store of {run} holds the parts of its observations in one row, which are not told apart"
+            )
         mean, scale = (student[f"network.inputs.0.standardise.{part}"] for part in ("mean", "scale"))
         columns = {"observation": columns["features"] / scale + mean}
     observation = _observation({name: rows for name, rows in columns.items() if name.startswith("observation")})
@@ -185,12 +191,11 @@ def _of_aggregate(run: str, state: Tree, student: Tree, given: tuple[Space[Any],
 
 
 def _observation(columns: dict[str, torch.Tensor]) -> Observation:
-    parts = {name.removeprefix("observation").removeprefix("/"): rows.numpy() for name, rows in columns.items() if name.startswith("observation")}
-    return parts[""] if "" in parts else parts
+    seen = {name.partition("observation")[2]: rows.numpy() for name, rows in columns.items() if "observation" in name}
+    return seen[""] if "" in seen else {name.removeprefix("/"): rows for name, rows in seen.items()}
 
 
 def _space(observation: Observation) -> Space[Any]:
     if isinstance(observation, dict):
         return spaces.Dict({key: of_npz.space_of_observations(part) for key, part in observation.items()})
     return of_npz.space_of_observations(observation)
-

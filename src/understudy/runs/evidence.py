@@ -20,7 +20,9 @@ from understudy.envs.rollout import Episodes, Rollout, Window
 from understudy.envs.simulator import Simulator, take
 from understudy.errors import EnvironmentFailure, RunError
 from understudy.math.statistics import bootstrap_interval, recovered, worst_mean
+from understudy.policies.policy import score_scale
 from understudy.policies.whole_files import write_whole
+from understudy.runs.action_values import action_values
 from understudy.runs.agreement import Asked, agreement, apart, described, entries, flattened
 from understudy.runs.extent import Extent, Looked
 from understudy.runs.files import json_text
@@ -32,7 +34,7 @@ from understudy.runs.reopen import Reopened
 from understudy.runs.sources import sha256
 from understudy.runs.visitation import Pair, Seen, answers, over_episodes
 
-FORMAT = 2
+FORMAT = 3
 PARTS = {
     "asked",
     "anew",
@@ -45,6 +47,7 @@ PARTS = {
     "looked",
     "entries",
     "agreement",
+    "action_values",
     "disagreements",
     "film",
 }
@@ -222,6 +225,7 @@ def _compared(run: Reopened, visits: Sequence[Visit], filmed: bool, note: Note) 
     return {
         "entries": names,
         "agreement": agreement(students, actions),
+        "action_values": action_values(students, score_scale(run.teacher), score_scale(run.student)),
         "mean_divergence": {visit.who: float(visit.asked.divergence.mean()) for visit in visits},
         "disagreements": states,
     }

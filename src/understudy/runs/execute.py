@@ -7,19 +7,21 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from understudy.errors import RunError
-from understudy.runs.assemble import Assembly, assemble
+from understudy.runs.assemble import assemble
 from understudy.runs.checkpoints import Checkpoints, Saved
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console, open_console
 from understudy.runs.faults import told
 from understudy.runs.files import json_text
-from understudy.runs.folder import RunFolder
+from understudy.runs.folder import TASKS, RunFolder
 from understudy.runs.found_again import found_again
+from understudy.runs.offline import OfflineRun, resolved_offline
+from understudy.runs.offline_parts import assemble_offline
 from understudy.runs.provenance import differences
 from understudy.runs.resolved import resolved
 from understudy.runs.result import Result
@@ -31,10 +33,12 @@ def distill(config: DistillConfig, *, teacher: Any = None, env: Any = None, cons
     """Distil as ``config`` says. ``teacher`` and ``env`` may be objects, which then stand for the names in it."""
     console = open_console(config.quiet) if console is None else console
 
-    def opened(parts: Assembly) -> RunFolder:
-        return RunFolder.create(config, teacher=teacher, env=env, resolved=resolved(config, parts))
+    way = _way(config)
 
-    return _executed(config, lambda: assemble(config, teacher, env, console), opened, console)
+    def opened(parts: Any) -> RunFolder:
+        return RunFolder.create(config, teacher=teacher, env=env, resolved=way.resolved(config, parts))
+
+    return _executed(config, lambda: way.assemble(config, teacher, env, console), opened, console)
 
 
 def resume(path: str | Path, *, teacher: Any = None, env: Any = None, console: Console | None = None) -> Result:
@@ -46,6 +50,7 @@ def resume(path: str | Path, *, teacher: Any = None, env: Any = None, console: C
 
     Raises: RunError where another process is at it, or where the teacher or what else decides the run has changed.
     """
+    _refuse_tasks(Path(path))
     folder = RunFolder.open(path)
     config = folder.config
     console = open_console(config.quiet) if console is None else console
@@ -58,18 +63,32 @@ def resume(path: str | Path, *, teacher: Any = None, env: Any = None, console: C
         here = found_again(folder, config, teacher=teacher, env=env, other=again)
         saved = Checkpoints(folder.checkpoints).latest(folder.metrics_size)
 
-        def opened(parts: Assembly) -> RunFolder:
-            _check_settled(folder, resolved(config, parts))
-            _go_on(folder, saved, console)
+        way = _way(config)
+
+        def opened(parts: Any) -> RunFolder:
+            check_settled(folder, way.resolved(config, parts))
+            go_on(folder, saved, console)
             return folder
 
-        return _executed(config, lambda: assemble(here, teacher, env, console), opened, console, saved, again=True)
+        return _executed(config, lambda: way.assemble(here, teacher, env, console), opened, console, saved, again=True)
+
+
+class _Way(NamedTuple):
+    """What makes the parts of a run, tells what they settled on, and runs them."""
+
+    assemble: Callable[..., Any]
+    resolved: Callable[..., dict[str, Any]]
+    run: Callable[..., Any]
+
+
+def _way(config: DistillConfig) -> _Way:
+    return _Way(assemble_offline, resolved_offline, OfflineRun) if config.data else _Way(assemble, resolved, Run)
 
 
 def _executed(
     config: DistillConfig,
-    assembled: Callable[[], Assembly],
-    opened: Callable[[Assembly], RunFolder],
+    assembled: Callable[[], Any],
+    opened: Callable[[Any], RunFolder],
     console: Console,
     saved: Saved | None = None,
     again: bool = False,
@@ -83,12 +102,19 @@ def _executed(
         folder = stack.enter_context(closing(opened(parts)))
         first = None if not again else 0 if saved is None else saved.env_steps + 1
         writer = None if shown is None else shown(folder.path, first)
-        run = stack.enter_context(closing(Run(config, parts, folder, console, began, writer)))
+        run = stack.enter_context(closing(_way(config).run(config, parts, folder, console, began, writer)))
         with console, told(folder, parts.learner):
             return run.go(saved)
 
 
-def _check_settled(folder: RunFolder, now: dict[str, Any]) -> None:
+def _refuse_tasks(path: Path) -> None:
+    """One of several tasks goes on only with the others."""
+    whole = path.resolve().parent.parent
+    if (whole / TASKS).is_file() and (whole / "tasks" / path.resolve().name / "config.toml").is_file():
+        raise RunError(f"{path} is one of several tasks: go on with all of them, understudy distill --resume {whole}")
+
+
+def check_settled(folder: RunFolder, now: dict[str, Any]) -> None:
     """Refuse to go on where this version, or what it finds, would settle anything otherwise than the run has."""
     before, now = folder.provenance.get("resolved") or {}, json.loads(json_text(now))
     changes = [f"{key} {one!r}, now {now.get(key)!r}" for key, one in before.items() if one != now.get(key)]
@@ -101,7 +127,7 @@ def _check_settled(folder: RunFolder, now: dict[str, Any]) -> None:
     )
 
 
-def _go_on(folder: RunFolder, saved: Saved | None, console: Console) -> None:
+def go_on(folder: RunFolder, saved: Saved | None, console: Console) -> None:
     """Bring the folder to where the last checkpoint left it, and say where that is."""
     changes = differences(folder.provenance)
     if changes:
@@ -111,4 +137,5 @@ def _go_on(folder: RunFolder, saved: Saved | None, console: Console) -> None:
         console.note(f"{folder.path} has no checkpoint yet, and begins anew")
     else:
         folder.go_on(saved.state["metrics"], saved.env_steps)
-        console.note(f"going on with {folder.path} from environment step {saved.env_steps:,}")
+        where = f"update {saved.updates:,}" if folder.config.data else f"environment step {saved.env_steps:,}"
+        console.note(f"going on with {folder.path} from {where}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from functools import cache
 from pathlib import PurePath
@@ -144,10 +144,15 @@ def settle(configuration: Any) -> None:
     refuse(problems(kind, values))
 
 
-def build(kind: type[Configuration], values: Mapping[str, Any], where: str = "") -> Configuration:
-    """From keys and values; unknown and missing keys are problems like any other, and all are reported."""
+def build(
+    kind: type[Configuration], values: Mapping[str, Any], where: str = "", needed: Sequence[str] = ()
+) -> Configuration:
+    """From keys and values; unknown and missing keys are problems like any other, and all are reported.
+
+    ``needed``: fields without which these values make no sense, besides those without a default.
+    """
     values = {name: plain(kind, name, value) for name, value in values.items()}
-    missing = [f"{name} is missing" for name in required(kind) if name not in values]
+    missing = [f"{name} is missing" for name in (*required(kind), *needed) if name not in values]
     refuse(problems(kind, values) + missing, where)
     return kind(**values)
 

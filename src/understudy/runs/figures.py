@@ -23,10 +23,18 @@ def figures(teacher: Episodes, student: Episodes, random: Episodes) -> dict[str,
         "student_worst_5_percent": worst_mean(student.returns),
     }
     for name, episodes in (("teacher", teacher), ("student", student), ("random", random)):
-        figures[f"{name}_return"] = float(episodes.returns.mean())
-        figures[f"{name}_interval"] = bootstrap_interval(episodes.returns, generator)
-        figures[f"{name}_length"] = float(episodes.lengths.mean())
+        figures |= of_one(name, episodes, generator)
     return figures
+
+
+def of_one(name: str, episodes: Episodes, generator: np.random.Generator | None = None) -> dict[str, Any]:
+    """What the final episodes of one player say."""
+    return {
+        "episodes": len(episodes.returns),
+        f"{name}_return": float(episodes.returns.mean()),
+        f"{name}_interval": bootstrap_interval(episodes.returns, generator or np.random.default_rng(0)),
+        f"{name}_length": float(episodes.lengths.mean()),
+    }
 
 
 def metrics(record: Record) -> dict[str, Any]:

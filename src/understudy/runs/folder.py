@@ -25,13 +25,16 @@ from understudy.runs.lock import Lock
 from understudy.runs.places import likely
 from understudy.runs.provenance import provenance, surroundings
 from understudy.runs.result import Result
+from understudy.runs.sources import sha256
 
+EXPORTS = "export/exports.json"
+TASKS = "tasks.toml"  # in the folder of several tasks, whose run folders lie in its tasks/
 LEFT = re.compile(r"\.lock|provenance\.json|\..*\.tmp")  # what a run that is killed at once may leave
 
 
 def default_name(config: DistillConfig) -> str:
     """``TEACHER-ENV-STUDENT-sSEED``, in letters that every file system takes."""
-    stem = _stem(config.teacher)
+    stem = _stem(config.teacher or config.data or "")
     words = [stem, *([] if config.env in stem else [config.env]), config.student, f"s{config.seed}"]
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(words)).strip("-.")
 
@@ -94,10 +97,29 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         """An existing one."""
         folder = cls(path)
+        if (folder.path / TASKS).is_file():
+            names = ", ".join(sorted(one.name for one in (folder.path / "tasks").iterdir()))
+            raise RunError(
+                f"{path} holds several tasks, each a run of its own: name one, {path}/tasks/NAME, of {names}"
+            )
         if not folder.config_path.is_file():
             why = "it has no config.toml" if folder.path.is_dir() else "there is no such folder"
             raise RunError(f"{path} is no run folder: {why}. `understudy distill ... --out {path}` makes one")
         return folder
+
+    def exports(self) -> dict[str, dict[str, Any]]:
+        """What was exported of this student, by the files' names; see :meth:`note_export`."""
+        try:
+            found = json.loads((self.path / EXPORTS).read_text(encoding="utf-8"))
+            return found["files"] if found["student"] == sha256(self.student) else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def note_export(self, name: str, facts: dict[str, Any]) -> None:
+        """Remember a file: ``what`` it is, its ``bytes``, the ``median`` microseconds of a decision, what it earned."""
+        (self.path / EXPORTS).parent.mkdir(parents=True, exist_ok=True)
+        files = self.exports() | {name: facts}
+        write_whole(self.path / EXPORTS, json_text({"student": sha256(self.student), "files": files}))
 
     @property
     def config_path(self) -> Path:

@@ -90,8 +90,13 @@ class Judge:
 
     def due(self, spent: float) -> bool:
         """Whether training has cost as much as every evaluation so far and the next one; all in environment steps."""
+        return spent >= self.price
+
+    @property
+    def price(self) -> int:
+        """What every evaluation so far and the next one cost."""
         unseen = 0 if self.turn in self.teachers else self.next_cost
-        return spent >= self.played + self.next_cost + unseen
+        return self.played + self.next_cost + unseen
 
     def judge(self, student: Play) -> Verdict:
         """Play the student on the next set of seeds."""

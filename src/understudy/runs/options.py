@@ -8,6 +8,7 @@ from typing import Any
 
 from understudy.methods import QMethod, Row
 from understudy.methods.method import COSTS, Need
+from understudy.policies.spec import parse
 from understudy.runs.fields import fields_of
 
 Used = Callable[[Row, str], bool]
@@ -72,6 +73,25 @@ USES = {
 }
 
 
+PLAYED = (
+    "control",
+    "epsilon",
+    "prefill",
+    "copies",
+    "vector",
+    "collect",
+    "store",
+    "curve_episodes",
+    "evaluation_episodes",
+    "critic_view",
+    "tensorboard",
+)
+"""Options of play while training, which there is none of with recorded data."""
+OF_ENV = ("wrap", "env_args", "final_episodes", "target", "report")
+OF_TEACHER = ("vecnormalize", "teacher_temperature", "teacher_view")
+OF_DATA = ("held_out", "patience")
+
+
 def chosen_estimator(estimator: str) -> str:
     """What ``auto`` stands for."""
     return "ppo" if estimator == "auto" else estimator
@@ -87,3 +107,42 @@ def unused(config: Any, row: Row) -> list[str]:
     idle = [name for name in given if not USES[name].used(row, kind)]
     how = f"{row.name} with --estimator {kind}" if row.reward else row.name
     return [f"--{name.replace('_', '-')} is for {USES[name].when}, of no use to {how}. Leave it out." for name in idle]
+
+
+def misfits_of_data(config: Any, row: Row) -> list[str]:
+    """A line for each option, and for the row or the student, that recorded data cannot serve; without data, for each
+    that is for them alone."""
+    given = _given(config)
+    if not config.data:
+        return [f"{_spelt(name)} is for recorded data (--data). Leave it out." for name in OF_DATA if name in given]
+    found = [
+        f"{_spelt(name)} is of no use with --data, where nobody plays while learning. Leave it out."
+        for name in PLAYED
+        if name in given
+    ]
+    for names, part in ((OF_ENV, "env"), (OF_TEACHER, "teacher")):
+        what = "an environment (--env)" if part == "env" else "a teacher"
+        found += [
+            f"{_spelt(name)} is for {what}, of which there is none. Leave it out, or name one."
+            for name in names
+            if name in given and not getattr(config, part)
+        ]
+    if row.reward:
+        found.append(
+            f"{row.name} has a reward term, which the student earns by acting, and recorded data hold what others did. "
+            "Use --method on-policy-distill, whose loss reads states alone"
+        )
+    if parse(config.student).recurrent:
+        found.append(
+            f"--data with a student that has a memory ({config.student}): what it remembers in a recorded state "
+            "changes as it learns. Use mlp, cnn or linear"
+        )
+    return found
+
+
+def _given(config: Any) -> set[str]:
+    return {name for name, entry in fields_of(type(config)).items() if getattr(config, name) != entry.default}
+
+
+def _spelt(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -69,6 +69,11 @@ def look(config: DistillConfig, teacher: Policy, views: ObservationViews, simula
     actions = ActionMap(teacher.family, simulator.action_space)
     actor = PolicyActor(teacher, views.teacher, None, config.device)
     window = Rollout(simulator, actions, config.seed).collect(actor, max(2, LOOKED_AT // simulator.copies))
+    return look_at(config, teacher, views, window)
+
+
+def look_at(config: DistillConfig, teacher: Policy, views: ObservationViews, window: Window) -> Look:
+    """What a window of such play shows."""
     own = as_seen(window, views.student)
     last_axis = _channels_last(own)
     if (config.frames or 1) > 1:
@@ -134,7 +139,7 @@ def q_objective(
     method: QMethod,
     teacher: Policy,
     student_space: Space[Any],
-    simulator: Simulator,
+    action_space: Space[Any],
     views: ObservationViews,
     seen: Look,
     gamma: float,
@@ -144,7 +149,7 @@ def q_objective(
     on_teachers_scale = method.distance in ("mse", "ce") or not method.distils
     own = (seen.temperature if on_teachers_scale else 1.0) if method.gives_values else None
     student = Student(
-        student_space, simulator.action_space, teacher.family, config.student, temperature=own, seed=config.seed
+        student_space, action_space, teacher.family, config.student, temperature=own, seed=config.seed
     ).to(device)
     kind, number = parse_target(config.target_update)
     target = Target(

@@ -88,6 +88,7 @@ def reopen(
     config = replace(folder.config, trust=trust)
     if env is None and was_object(folder.provenance.get("env")):
         raise RunError(f"{path} was begun with an environment made in Python; give it again with env=...")
+    _refuse_absent(config, teacher, env, with_teacher)
     env, kwargs = config.env if env is None else env, parse_env_args(config.env_args)
     wrappers = tuple(student.facts.get("wrappers", ()))
     if trust or own:  # else nothing of its own is code
@@ -114,6 +115,17 @@ class _Notes(Silent):
 
     def note(self, text: str) -> None:
         self.hear(text)
+
+
+def _refuse_absent(config: DistillConfig, teacher: Any, env: Any, with_teacher: bool) -> None:
+    """A run on recorded data may have had nobody else."""
+    if env is None and not config.env:
+        raise RunError(f"the run learned from {config.data} and knows of no environment; name one with --env")
+    if with_teacher and teacher is None and not config.teacher:
+        raise RunError(
+            f"the run learned from the actions in {config.data}, so that there is no teacher to ask, to film or to "
+            "compare with; name one with --teacher"
+        )
 
 
 def _refuse_code(config: DistillConfig, teacher: Any, env: Any, wrappers: Sequence[str]) -> None:

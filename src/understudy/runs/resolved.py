@@ -29,7 +29,7 @@ def resolved(config: DistillConfig, parts: Assembly) -> dict[str, Any]:
         "control": str(method.control),
         "loss": method.text if isinstance(method, QMethod) else term_text(method.loss),
         "reward": term_text(method.reward),
-        **_settled(learner.objective, bool(method.reward)),
+        **settled(learner.objective, bool(method.reward)),
         "gamma": parts.gamma,
         "budget_env_steps": parts.budget,
         "rhythm": rhythm,
@@ -46,7 +46,7 @@ def resolved(config: DistillConfig, parts: Assembly) -> dict[str, Any]:
     }
 
 
-def _settled(objective: Any, reward: bool) -> dict[str, Any]:
+def settled(objective: Any, reward: bool) -> dict[str, Any]:
     """What the objective has settled: the estimator of Eq. 1, or how action values are learned."""
     if not isinstance(objective, QObjective):
         return {"estimator": asdict(objective.estimator) if reward else None}

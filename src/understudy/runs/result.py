@@ -11,12 +11,14 @@ from understudy.errors import RunError
 from understudy.runs.files import json_text
 
 Interval = tuple[float, float]
+RETURNS = ("teacher_return", "random_return", "student_return")
 
 
 @dataclass(frozen=True)
 class Result:
     """The figures of a run. Returns are means over the final episodes; intervals hold 95 % by the bootstrap.
 
+    A return is not a number (null in the file) where nobody played, as on recorded data without an environment.
     ``recovered``: (student - random) / (teacher - random); None where the teacher does not beat random.
     ``seconds``: wall time of training alone; evaluations during it are in ``evaluation_seconds``, the final figures'
     episodes in ``final_seconds``.
@@ -64,6 +66,13 @@ class Result:
         for name, value in vars(self).items():
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+            if value is None and name in RETURNS:
+                object.__setattr__(self, name, math.nan)
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """Of the recorded data that it was learned from, if it was."""
+        return self.extra.get("data")
 
     @property
     def reached(self) -> bool:
@@ -86,10 +95,15 @@ class Result:
             raise RunError(f"not a result of an Understudy run: {error}") from None
 
     def summary(self) -> str:
-        """Five lines: what, returns, recovered, cost, where."""
-        return "\n".join((self._what(), self._returns(), self._recovered(), self._cost(), self._where()))
+        """Five lines: what, returns, recovered, cost, where; of a student of recorded data what it learned from too."""
+        lines = [self._what(), self._returns(), self._recovered(), self._cost(), self._where()]
+        return "\n".join([*lines[:1], *data_lines(self.extra), *lines[1:]])
 
     def _what(self) -> str:
+        if self.data is not None:
+            where = f"{self.data['name']}, to act in {self.env}," if self.env else self.data["name"]
+            who = self.teacher or "what was done"
+            return f"Distilled    {who} into {self.student} on {where} with {self.method}, seed {self.seed}"
         return f"Distilled    {self.teacher} into {self.student} on {self.env} with {self.method}, seed {self.seed}"
 
     def _returns(self) -> str:
@@ -98,11 +112,15 @@ class Result:
             ("student", self.student_return, self.student_interval),
             ("random", self.random_return, self.random_interval),
         )
-        texts = [f"{name} {_figure(mean, interval)}" for name, mean, interval in figures]
+        texts = [f"{name} {_figure(mean, interval)}" for name, mean, interval in figures if math.isfinite(mean)]
+        if not texts:
+            return "Return       not measured, for there is no environment: understudy evaluate RUN --env ENV does it"
         return f"Return       {', '.join(texts)}" + (f" over {self.episodes} episodes" if self.episodes else "")
 
     def _recovered(self) -> str:
         stopped = f"stopped: {self.stopped_because}"
+        if not math.isfinite(self.teacher_return):
+            return f"Recovered    not defined without a teacher that plays; {stopped}"
         if self.recovered is None:
             return f"Recovered    not defined, for the teacher does not beat a random policy; {stopped}"
         interval = ""
@@ -121,8 +139,9 @@ class Result:
         parameters = f"{self.teacher_parameters:,} to {self.student_parameters:,} parameters"
         if self.teacher_parameters:  # a function has none
             parameters += f" ({_ratio(self.teacher_parameters, max(1, self.student_parameters))})"
+        steps = "" if self.data is not None else f"{self.env_steps:,} environment steps, "
         return (
-            f"Cost         {self.env_steps:,} environment steps, {self.updates:,} updates; "
+            f"Cost         {steps}{self.updates:,} updates; "
             f"{self.seconds:.1f} s of training, {self.evaluation_seconds:.1f} s of evaluation, "
             f"{self.final_seconds:.1f} s for these figures; {parameters}"
         )
@@ -130,6 +149,31 @@ class Result:
     def _where(self) -> str:
         warning = f"; warning: {self.termination_trap}" if self.termination_trap else ""
         return f"Saved        {self.path or 'nowhere'}{warning}"
+
+
+def data_lines(extra: dict[str, Any]) -> list[str]:
+    """What a student of recorded data learned from, how close it is where it was not taught, and what they cover."""
+    data, held, cover = (extra.get(name) for name in ("data", "held_out", "coverage"))
+    if data is None or held is None:
+        return []
+    own = "" if data["mean_return"] is None else f", with a mean return of {_figure(data['mean_return'], None)}"
+    lines = [f"Data         {data['rows']:,} steps of {data['episodes']:,} episodes{own}"]
+    agreement = "" if held["agreement"] is None else f", agreement {held['agreement']:.1%}"
+    loss = "not a number" if held["loss"] is None else f"{held['loss']:.4g}"
+    lines.append(f"Held out     {held['rows']:,} steps: loss {loss}{agreement}")
+    if cover is not None:
+        lines.append(f"Covered      {covered_text(cover)}")
+    return lines
+
+
+def covered_text(cover: dict[str, Any]) -> str:
+    """How much of the student's own visitation its data have."""
+    if "missing" in cover:
+        return f"not measured: {cover['missing']}"
+    return (
+        f"{cover['share']:.1%} of the {cover['states']:,} states that the student comes through itself; of the data's "
+        "own, held out, it would be 95%"
+    )
 
 
 def _ratio(before: int, after: int) -> str:

@@ -1,0 +1,1 @@
+"""Several tasks in one student: each a run of its own, joined in the parameters that their students share."""
