@@ -59,6 +59,7 @@ class Objective(Protocol):
     def begin(self, columns: Columns, optimiser: FlatAdam) -> None: ...
     def loss(self, columns: Columns, method: Any) -> torch.Tensor: ...
     def updated(self) -> None: ...
+    def restandardised(self, mean: torch.Tensor, scale: torch.Tensor) -> None: ...
     def state(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
 
@@ -180,16 +181,18 @@ class Learner:
     def _restandardise(self) -> None:
         """As the aggregated states become four times as many, standardise by all of them; no answer changes."""
         kept = self.rhythm.keep and self.restandardises
-        if not kept or "features" not in self.store.columns or len(self.store) < self.next_fit:
+        if not kept or len(self.store) < self.next_fit:
             return
         self.next_fit = 4 * len(self.store)
-        change = self.store.standardise("features")
+        network = self.student.network
+        change = self.store.standardise(network) if network.plain else None
         if change is None:
             return
-        network, (mean, scale) = self.student.network, change
+        mean, scale = change
         network.restandardise(mean, scale)
         self.optimiser.on_both(lambda: network.absorb(mean, scale))
         self.optimiser.rescale(network.first_layer[0], scale)
+        self.objective.restandardised(mean, scale)
 
     def _update(self, method: Any) -> list[torch.Tensor]:
         """Draw minibatches and step; the losses."""

@@ -127,6 +127,9 @@ class Objective:
     def updated(self) -> None:
         """Nothing follows a step of the optimiser."""
 
+    def restandardised(self, mean: Tensor, scale: Tensor) -> None:
+        """No other network sees what the student sees."""
+
     def state(self) -> dict[str, Any]:
         """What windows change besides the critic."""
         return {"memory": self.memory, "teacher_memory": self.teacher_memory}

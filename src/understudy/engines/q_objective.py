@@ -191,6 +191,12 @@ class QObjective:
             best = values.amax(-1)
         return columns["reward"] + columns["discount"] * best
 
+    def restandardised(self, mean: Tensor, scale: Tensor) -> None:
+        """The target's copy follows the student's standardiser, and answers as before."""
+        if self.held is not None:
+            self.held.restandardise(mean, scale)
+            self.held.absorb(mean, scale)
+
     @torch.no_grad()
     def updated(self) -> None:
         """After each step of the optimiser: bring the target's copy nearer to the student."""

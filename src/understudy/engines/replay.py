@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from understudy.engines.store import Columns
+from understudy.engines.objective import observation_of
+from understudy.engines.store import Columns, unsettled
 from understudy.envs.rollout import Window
 from understudy.envs.simulator import take
 from understudy.errors import ConfigurationError, RunError
+from understudy.policies.network import Network
 from understudy.policies.policy import Observation
 
 GOES_ON, TERMINATED, TRUNCATED, BROKEN_OFF = range(4)
@@ -213,6 +215,14 @@ class Replay:
         seen = ((picked["end"] == TRUNCATED) & ~newest[rows]).nonzero()[:, 0]
         after = self._observations("observation", self._after(rows[seen], 1))
         return picked, (picked["end"] != GOES_ON) | newest[rows], seen, after
+
+    @torch.no_grad()
+    def standardise(self, network: Network) -> tuple[Tensor, Tensor] | None:
+        """By what the network's standardised features ``[.., D]`` of all that is stored would be standardised again."""
+        rows = torch.nonzero(self.columns["playable"])[:, 0]
+        held = self._observations("observation", rows)
+        seen = observation_of("observation", {name: column.to(self.device) for name, column in held.items()})
+        return unsettled(network.features(seen))
 
     # Surviving
 

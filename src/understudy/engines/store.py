@@ -9,11 +9,20 @@ import torch
 from torch import Tensor
 
 from understudy.errors import ConfigurationError
+from understudy.policies.network import Network
 
 Columns = dict[str, Tensor]
 SETTLED = 0.1  # deviations by which a column may be off before it is standardised again
 MEMORY = 4 << 30  # bytes that a store takes at most, whatever its capacity
 GATHERED = 16_384  # steps gathered in one call; more would only leave the cache
+
+
+def unsettled(features: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The (mean, scale) that would bring ``[M, D]`` to mean 0 and deviation 1; None where it is all but there."""
+    mean, std = features.mean(0), features.std(0, correction=0)
+    if (mean.abs() < SETTLED * std).all() and ((std - 1).abs() < SETTLED).all():
+        return None
+    return mean, torch.where(std > 1e-4, 1 / std.clamp(min=1e-4), 1.0)
 
 
 class Store:
@@ -73,15 +82,17 @@ class Store:
         self.capacity, self.cursor, self.size = state["capacity"], state["cursor"], state["size"]
         self.columns = {name: rows.to(self.device, copy=True) for name, rows in state["columns"].items()}
 
-    def standardise(self, name: str) -> tuple[Tensor, Tensor] | None:
-        """Bring a column ``[.., D]`` to mean 0 and deviation 1 where it is neither; the (mean, scale) that did it."""
-        held = self.columns[name][: self.size].flatten(0, 1)
-        mean, std = held.mean(0), held.std(0, correction=0)
-        if (mean.abs() < SETTLED * std).all() and ((std - 1).abs() < SETTLED).all():
+    def standardise(self, network: Network) -> tuple[Tensor, Tensor] | None:
+        """Bring the features ``[.., D]`` to mean 0 and deviation 1; the (mean, scale) that did it.
+
+        None where they are so already, or where observations are stored in their place.
+        """
+        if "features" not in self.columns:
             return None
-        scale = torch.where(std > 1e-4, 1 / std.clamp(min=1e-4), 1.0)
-        self.columns[name][: self.size].sub_(mean).mul_(scale)
-        return mean, scale
+        change = unsettled(self.columns["features"][: self.size].flatten(0, 1))
+        if change is not None:
+            self.columns["features"][: self.size].sub_(change[0]).mul_(change[1])
+        return change
 
     def take(self, rows: Tensor) -> Columns:
         """Windows by number, time first: ``[L, B, ...]``, or ``[B, ...]`` if L is 1; the memory ``[B, M]``."""

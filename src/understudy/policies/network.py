@@ -97,8 +97,10 @@ class ImageInput(nn.Module):
                 raise SpaceError(
                     f"cnn:{spec.image} is too deep for pictures of shape {space.shape}; use cnn:small or mlp:64,64"
                 )
-            layers += [nn.Conv2d(channels, out, kernel, stride), nn.ReLU()]
-            channels, extent = out, [(e - kernel) // stride + 1 for e in extent]
+            # rows that no stride reaches would never be seen, such as the last one of a board; Mnih et al. leave them
+            rest = [(e - kernel) % stride if spec.image == "small" else 0 for e in extent]
+            layers += [nn.Conv2d(channels, out, kernel, stride, (rest[0], rest[1])), nn.ReLU()]
+            channels, extent = out, [(e + 2 * r - kernel) // stride + 1 for e, r in zip(extent, rest, strict=True)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * math.prod(extent), width), nn.ReLU())
         self.size = width
 
@@ -222,8 +224,12 @@ class Network(nn.Module):
 
     def encoded(self, observation: TensorObservation) -> Encoded | None:
         """What the layers see of an observation, where all of it is standardised and nothing on the way learns."""
-        plain = all(isinstance(module, VectorInput) and module.standardise is not None for module in self.inputs)
-        return Encoded(self.features(observation)) if plain else None
+        return Encoded(self.features(observation)) if self.plain else None
+
+    @property
+    def plain(self) -> bool:
+        """Whether all of an observation is standardised and goes to a layer."""
+        return all(isinstance(module, VectorInput) and module.standardise is not None for module in self.inputs)
 
     def forward(
         self, observation: TensorObservation | Encoded, memory: Tensor | None = None, start: Tensor | None = None

@@ -56,7 +56,7 @@ def parse_target(text: str) -> tuple[str, float]:
         value = float(number)
     except ValueError:
         value = math.nan
-    if (kind == "hard" and value >= 1 and value == int(value)) or (kind == "soft" and 0 < value <= 1):
+    if (kind == "hard" and value >= 1 and value.is_integer()) or (kind == "soft" and 0 < value <= 1):
         return kind, value
     raise ConfigurationError(f"target_update is hard:UPDATES such as hard:250, or soft:SHARE up to 1, got {text!r}")
 

@@ -30,7 +30,7 @@ from understudy.runs.console import Console
 from understudy.runs.option_texts import parse_target
 
 LOOKED_AT = 256  # steps of the teacher that show the gaps between its values, and how frames are stacked
-GAPS = 10.0  # the gap between best and second best, in temperatures, where the default would degenerate
+GAPS = 3.0  # the gap between best and second best, in temperatures, where the default would degenerate
 BLUNT, SHARP = 0.9, 0.02  # parts of the largest entropy: above, next to uniform; below, labels and no more
 PREFILL = 1000
 LARGE = 100 << 20  # bytes of a store that are worth a word
