@@ -2,12 +2,13 @@
 
 python benchmarks/q_joint.py TEACHERS [--seeds 5] [--jobs 1] [--out runs/q-joint] [--page benchmarks/q_joint.md]
 
-TEACHERS: a folder with CartPole-v1/CartPole-v1.zip and LunarLander-v2/LunarLander-v2.zip, DQN agents of the RL Zoo. Five
-ways, equal budgets: plain DQN, pure distillation, and both together with a constant and with a falling lambda. A run that has
-finished is not run again, and one that was stopped goes on.
+TEACHERS: a folder with CartPole-v1/CartPole-v1.zip and LunarLander-v2/LunarLander-v2.zip, DQN agents of the RL Zoo.
+Five ways, equal budgets: plain DQN, pure distillation, and both together with a constant and with a falling lambda. A
+run that has finished is not run again, and one that was stopped goes on.
 
-A run *reaches* its teacher at the first evaluation (20 episodes) whose return is the teacher's on the same seeds or more,
-and which the next one confirms. What it earns *at the end* is the mean of the evaluations in the last tenth of the budget.
+A run *reaches* its teacher at the first evaluation (20 episodes) whose return is the teacher's on the same seeds or
+more, and which the next one confirms. What it earns *at the end* is the mean of the evaluations in the last tenth of
+the budget.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ WAYS: dict[str, tuple[str, ...]] = {
 STUDENT, NEVER_ENOUGH = "mlp:64,64", "9"
 
 
-HEAD = """Students {student}, {seeds} seeds, default settings otherwise. *Reached*: median environment steps until the student's
-return is its teacher's, confirmed once (runs that never did count as the whole budget). *At the end*: the mean return in the
-evaluations of the last tenth of the budget, over the seeds, with a 95 % bootstrap interval.
+HEAD = """Students {student}, {seeds} seeds, default settings otherwise. *Reached*: median environment steps until the
+student's return is its teacher's, confirmed once (runs that never did count as the whole budget). *At the
+end*: the mean return in the evaluations of the last tenth of the budget, over the seeds, with a 95 %
+bootstrap interval.
 
     python benchmarks/q_joint.py TEACHERS --seeds {seeds}"""
 

@@ -210,6 +210,7 @@ def test_two_tables_are_distilled_exactly_into_one_body(body, shapes, in_turn):
     while joint.progress < 1:
         joint.step()
     for one, table in zip(built.values(), tables, strict=True):
+        assert one.objective.updates == one.updates > 0
         with torch.no_grad():
             found = one.student.action_values(torch.eye(len(table)))
         torch.testing.assert_close(found, torch.as_tensor(table), atol=5e-3, rtol=0)

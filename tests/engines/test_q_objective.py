@@ -480,3 +480,28 @@ def test_a_learner_that_was_stopped_goes_on_to_the_same_bits():
         assert torch.equal(one, other)
     for name, column in whole.store.columns.items():
         assert torch.equal(column, second.store.columns[name])
+
+
+# Standardising
+
+
+def test_as_states_gather_they_are_standardised_anew_and_no_answer_changes():
+    joined = objective("dqn+q-mse", spec="mlp:8")
+    one = learner(joined, chain(), collect=16, updates=4)
+    one.step()
+    network, states = joined.student.network, torch.eye(STATES)
+    with torch.no_grad():  # as if the first states had told little
+        network.inputs[0].standardise.mean.sub_(3)
+        network.inputs[0].standardise.scale.mul_(5)
+        joined.held.load_state_dict(network.state_dict())
+        before = network(states)[0]
+    one.next_fit = 0
+    one._restandardise()
+    stored = one.store.columns["observation"][one.store.columns["playable"]]
+    features = network.features(stored)
+    varied = stored.std(0) > 0
+    assert torch.allclose(features.mean(0)[varied], torch.zeros(int(varied.sum())), atol=1e-4)
+    assert torch.allclose(features.std(0, correction=0)[varied], torch.ones(int(varied.sum())), atol=1e-4)
+    assert torch.allclose(network(states)[0], before, rtol=1e-3, atol=1e-2)
+    assert torch.allclose(joined.held(states)[0], before, rtol=1e-3, atol=1e-2)
+    assert one.next_fit == 4 * len(one.store)
