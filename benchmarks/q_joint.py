@@ -68,15 +68,19 @@ def play(run: Run, teachers: Path) -> None:
     if run.folder.result_path.is_file():
         return
     file, steps = TASKS[run.env]
-    begun = run.folder.config_path.is_file()
-    words = (
-        ["--resume", str(run.folder.path)]
-        if begun
-        else [
-            str(teachers / file), "--env", run.env, "--student", STUDENT, "--steps", str(steps), "--target", NEVER_ENOUGH,
-            "--seed", str(run.seed), "--out", str(run.folder.path), "--quiet", *WAYS[run.way],
-        ]
-    )  # fmt: skip
+    new = [
+        str(teachers / file),
+        "--env",
+        run.env,
+        "--student",
+        STUDENT,
+        "--steps",
+        str(steps),
+        "--target",
+        NEVER_ENOUGH,
+    ]
+    new += ["--seed", str(run.seed), "--out", str(run.folder.path), "--quiet", *WAYS[run.way]]
+    words = ["--resume", str(run.folder.path)] if run.folder.config_path.is_file() else new
     subprocess.run([sys.executable, "-m", "understudy", "distill", *words], check=True, stdout=subprocess.DEVNULL)
 
 
