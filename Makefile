@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-TEST_EXTRAS := dev,sb3,onnx,hub,box2d,mujoco,atari,envpool,tensorboard,lab,ray
+TEST_EXTRAS := dev,sb3,onnx,hub,box2d,mujoco,atari,minatar,minari,envpool,tensorboard,lab,ray
 WORKERS ?= 2
 EXAMPLES := $(sort $(wildcard examples/*.py))
 

@@ -70,9 +70,9 @@ class Game:
 
 
 GAMES = {
-    "freeway": Game("MinAtar/Freeway-v1", 120_000),
-    "breakout": Game("MinAtar/Breakout-v1", 320_000, batch=64, learning_rate=1e-3, explored=0.01),
-    "space_invaders": Game("MinAtar/SpaceInvaders-v1", 160_000),
+    "freeway": Game("MinAtar/Freeway-v1", 80_000),
+    "breakout": Game("MinAtar/Breakout-v1", 80_000),
+    "space_invaders": Game("MinAtar/SpaceInvaders-v1", 40_000),
 }
 
 

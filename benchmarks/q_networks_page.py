@@ -222,7 +222,7 @@ def runs_table(study: Study) -> Table:
     """Every setting with its returns."""
     columns = ("game", "method", "τ", "parameters", "return", "teacher", "random", "score", "runs")
     rows = []
-    for one in study.groups:
+    for one in sorted(study.groups, key=in_order):
         setting, score = one.setting, mean_score([one])
         rows.append(
             (
@@ -238,6 +238,12 @@ def runs_table(study: Study) -> Table:
             )
         )
     return Table("All settings", columns, rows)
+
+
+def in_order(one: Group) -> tuple[str, bool, float, str, float]:
+    """Games apart; the sizes before the losses, before the temperatures."""
+    setting = one.setting
+    return setting.game, setting.size == "25", -one.share, setting.method, setting.temperature
 
 
 def interval(returns: np.ndarray) -> str:

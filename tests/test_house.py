@@ -26,8 +26,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FILE_LINES, FUNCTION_LINES = 400, 40
 BANNED = {"utils", "util", "base", "manager", "common", "helpers", "misc"}
 OPTIONAL = {
-    "ale_py", "cv2", "envpool", "huggingface_hub", "imageio_ffmpeg", "numba", "onnx", "onnxruntime", "onnxscript",
-    "ray", "sb3_contrib", "stable_baselines3", "tensorboard",
+    "ale_py", "cv2", "envpool", "huggingface_hub", "imageio_ffmpeg", "minari", "minatar", "numba", "onnx",
+    "onnxruntime", "onnxscript", "ray", "sb3_contrib", "stable_baselines3", "tensorboard",
 }  # fmt: skip
 HEAVY = {"torch", "gymnasium", "matplotlib", "rich", "tyro"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from understudy.checks.config import DoctorConfig
@@ -15,6 +15,8 @@ from understudy.runs.console import open_console
 from understudy.runs.evaluation import Evaluation
 from understudy.runs.fields import fields_of
 from understudy.runs.result import Result
+from understudy.runs.tasks.folder import is_of_tasks
+from understudy.runs.tasks.result import TasksResult
 
 if TYPE_CHECKING:
     from understudy.checks.finding import Finding
@@ -78,15 +80,45 @@ def evaluate(
     return evaluation.evaluate(config, policy=_object(policy), env=_object(env))
 
 
-def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -> Result:
+def distill_tasks(
+    tasks: Mapping[str, Mapping[str, Any]], student: str = "mlp:64,64", method: str | None = None, **options: Any
+) -> TasksResult:
+    """Distil several teachers into one ``student``, each in its own environment.
+
+    tasks: by name, a table with ``teacher`` and ``env``, both names, and perhaps ``weight`` and what else a task has of
+    its own: see docs/tasks.md. options: ``heads`` and ``mix``, and the other options of ``understudy distill --help``;
+    ``steps`` are those of all tasks together. Each task has a run folder of its own in ``tasks/`` of ``result.path``.
+
+        >>> pong, breakout = {"teacher": "p.zip", "env": "ALE/Pong-v5"}, {"teacher": "b.zip", "env": "ALE/Breakout-v5"}
+        >>> understudy.distill_tasks({"pong": pong, "breakout": breakout}, "cnn:nature", "q-kl").geometric_mean
+    """
+    from understudy.runs.tasks.config import TasksConfig
+    from understudy.runs.tasks.execute import distill_tasks as execute_tasks
+
+    tables = {name: dict(table) for name, table in tasks.items()}
+    config = TasksConfig.of({"tasks": tables, "student": student, "method": method} | options)
+    result = execute_tasks(config)
+    if config.shared.report:
+        from understudy.reports.command import finish
+
+        for one in result.tasks.values():
+            finish(one.path, quiet=config.shared.quiet)
+    return result
+
+
+def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -> Result | TasksResult:
     """Go on with the run in ``path``, which was stopped, to the result that it would have had.
 
     teacher, env: given again where they were objects when the run was begun. A finished run's result is answered as it
     is. The run follows its own config.toml, code that it names included, so that the folder must be one's own. Raises
-    RunError: another process is at the run, or its teacher has changed.
+    RunError: another process is at the run, or its teacher has changed. A run of several tasks answers a TasksResult.
 
         >>> result = understudy.resume("runs/ppo-CartPole-v1-mlp-16-16-s1")
     """
+    if is_of_tasks(os.fspath(path)):
+        from understudy.runs.tasks.execute import resume_tasks
+
+        return resume_tasks(os.fspath(path))
     return execute.resume(os.fspath(path), teacher=teacher, env=env)
 
 

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,12 @@ import understudy
 from local_hub import LocalHub
 from understudy.cli import main
 from understudy.comparison.config import CompareConfig, CompressConfig
+from understudy.comparison.reopened import reopened
 from understudy.comparison.run import check, compare, planned
 from understudy.comparison.summary import FILE, read
-from understudy.errors import ConfigurationError
+from understudy.errors import ConfigurationError, RunError
 from understudy.runs.console import Silent
+from understudy.runs.execute import distill
 from understudy.runs.folder import RunFolder
 from understudy.runs.sturdiness import Sturdiness
 
@@ -228,24 +232,38 @@ def test_runs_of_other_files_are_refused_by_name(changed, tmp_path, monkeypatch)
         check(cells, [])
 
 
+PLANNED = """
+import ast, sys
+from understudy.comparison.config import CompareConfig
+from understudy.comparison.run import check, planned
+check(planned(CompareConfig.of(ast.literal_eval(sys.argv[1]))), [])
+"""
+
+
 def test_runs_of_another_version_on_the_hub_are_refused(tmp_path):
     hub = LocalHub()
     try:
-        hub.add("me/agent", {"agent.zip": Path(TEACHER).read_bytes()})
-        words = ("--env", "CartPole-v1", "--methods", "on-policy-distill", "--students", "linear", "--seeds", "1")
-        more = ("--steps", "256", "--final-episodes", "2", "--sturdiness", "0", "--set", "evaluation_episodes=2")
-
-        def compared():
-            return hub.shell("compare", "hf://me/agent", *words, *more, "--out", "grid", home=tmp_path / "home")
-
-        done = compared()
-        assert done.returncode == 0, done.stderr
+        asked = values(tmp_path / "grid") | {"seeds": 1}
+        with closing(RunFolder.create(planned(CompareConfig.of(asked))[0].config)) as run:
+            for path in (run.config_path, run.provenance_path):  # as if it had been begun with what was on the Hub
+                path.write_text(path.read_text().replace(TEACHER, "hf://me/agent"))
         hub.add("me/agent", {"agent.zip": Path(TEACHER).with_name("ppo-LunarLander-v3.zip").read_bytes()})
-        done = compared()
-        assert done.returncode == 2
-        assert "begun with other files (the contents of the teacher, hf://me/agent)" in done.stderr
+        refused = hub.python("-c", PLANNED, repr(asked | {"teacher": "hf://me/agent"}), home=tmp_path / "home")
+        assert refused.returncode == 1
+        assert "begun with other files (the contents of the teacher, hf://me/agent)" in refused.stderr
     finally:
         hub.close()
+
+
+def test_a_teacher_that_has_changed_is_said_with_what_compare_can_do(tmp_path):
+    cell = planned(CompareConfig.of(values(tmp_path / "grid")))[0]
+    result = distill(replace(cell.config, steps=64, final_episodes=2), console=Silent())
+    provenance = Path(result.path) / "provenance.json"
+    known = json.loads(provenance.read_text())
+    known["teacher"]["sha256"] = "0"
+    provenance.write_text(json.dumps(known))
+    with pytest.raises(RunError, match=r"Put the old file back, or begin a new comparison with another --out"):
+        reopened(cell, with_teacher=True)
 
 
 def values(out):

@@ -58,3 +58,13 @@ def test_minatar_that_is_not_installed_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(of_gym.gymnasium, "registry", {})
     with pytest.raises(MissingExtra, match=r"MinAtar/Breakout-v1 needs MinAtar.*understudy\[minatar\]"):
         of_gym.make(BREAKOUT, 1)
+
+
+@pytest.mark.usefixtures("minatar")
+def test_a_picture_of_minatar_is_one():
+    simulator = of_gym.make(BREAKOUT, 1, env_kwargs={"render_mode": "rgb_array"})
+    seen = simulator.reset(0)
+    shown = simulator.render(0)
+    assert shown.dtype == np.uint8
+    assert shown.shape == (160, 160, 3)
+    assert np.array_equal(shown.any(-1)[::16, ::16], seen[0].any(-1))

@@ -452,6 +452,16 @@ def test_folders_in_the_environment_s_own_name_and_arguments_are_not_told(home: 
         ('{"map": "/srv/ada/my maps/a.xml"}', '{"map": "a.xml"}'),
         ('{"map": ["~/maps/a", {"b": "../maps/b.xml"}]}', '{"map": ["a", {"b": "b.xml"}]}'),
         (r'{"map": "C:\\Users\\ada\\a.xml"}', '{"map": "a.xml"}'),
+        ('{"map": "file:///srv/ada/maps/a.xml"}', '{"map": "a.xml"}'),
+        ('{"map": "FILE://host/srv/ada/a.xml"}', '{"map": "a.xml"}'),
+        ('{"/srv/ada/keys": {"~ada/b": 1}}', '{"keys": {"b": 1}}'),
+        ('{"flag": "--cfg=/srv/ada/my maps/c.yaml"}', '{"flag": "--cfg=c.yaml"}'),
+        ('{"flag": "--cfg=maps/of-ada/c.yaml", "n": "1.0/2.5"}', '{"flag": "--cfg=c.yaml", "n": "1.0/2.5"}'),
+        (
+            '{"at": "https://ada.org/a/b.html", "id":"ALE/Pong-v5"}',
+            '{"at": "https://ada.org/a/b.html", "id":"ALE/Pong-v5"}',
+        ),
+        ('{"k":"/", "l": "x / y"}', '{"k":"/", "l": "x / y"}'),
         ("", ""),
     ],
 )
@@ -459,18 +469,48 @@ def test_arguments_that_are_paths_lose_their_folders(args: str, shown: str) -> N
     assert public_args(args) == shown
 
 
-def test_a_file_named_in_the_arguments_is_looked_for_in_every_file(copy: Path) -> None:
+def test_a_relative_name_of_what_is_there_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "maps" / "of-ada" / "flat").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert (
+        public_args('{"map": "maps/of-ada/flat", "flag": "-m maps/of-ada/flat"}')
+        == '{"map": "flat", "flag": "-m flat"}'
+    )
+    assert public_args('{"map": "maps/of-ada/steep"}') == '{"map": "maps/of-ada/steep"}'
+
+
+def with_args(run: Path, **args: Any) -> Publication:
+    config = (run / "config.toml").read_text()
+    text = json.dumps(json.dumps(args))
+    (run / "config.toml").write_text(config.replace('env_args = ""', f"env_args = {text}"))
+    return Publication(RunFolder.open(run))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"map": "/srv/maps-of-ada/a.xml"},
+        {"/srv/maps-of-ada/keys": 1},
+        {"map": ["file:///srv/maps-of-ada/a.xml"]},
+        {"flag": "--cfg=/srv/maps-of-ada/c.yaml"},
+    ],
+)
+def test_a_file_named_in_the_arguments_is_looked_for_in_every_file(args: dict[str, Any], copy: Path) -> None:
+    publication = with_args(copy, **args)
+    assert "/srv/maps-of-ada" in publication.private
+    assert "maps-of-ada" not in publication.config_toml()
+
+
+def test_recorded_data_are_named_without_their_folders(copy: Path) -> None:
     config = (copy / "config.toml").read_text()
-    args = json.dumps(json.dumps({"map": "/srv/maps-of-ada/a.xml"}))
-    (copy / "config.toml").write_text(config.replace('env_args = ""', f"env_args = {args}"))
-    assert "/srv/maps-of-ada" in Publication(RunFolder.open(copy)).private
+    (copy / "config.toml").write_text(config + 'data = "store:/srv/runs-of-ada/fast"\nsteps = 10\n')
+    publication = Publication(RunFolder.open(copy))
+    assert publication.config()["data"] == "store:fast"
+    assert "/srv/runs-of-ada" in publication.private
 
 
 def test_relative_folders_in_the_arguments_are_not_told_either(copy: Path) -> None:
-    config = (copy / "config.toml").read_text()
-    args = json.dumps(json.dumps({"map": "../maps-of-ada/a.xml"}))
-    (copy / "config.toml").write_text(config.replace('env_args = ""', f"env_args = {args}"))
-    publication = Publication(RunFolder.open(copy))
+    publication = with_args(copy, map="../maps-of-ada/a.xml")
     assert "maps-of-ada" not in publication.config_toml()
     assert json.loads(publication.config()["env_args"]) == {"map": "a.xml"}
 

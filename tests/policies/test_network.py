@@ -78,6 +78,15 @@ def test_both_layouts_of_a_picture_are_seen_alike():
     torch.testing.assert_close(last(picture)[0], first(picture.permute(0, 3, 1, 2))[0])
 
 
+@pytest.mark.parametrize("shape", [(10, 10, 4), (9, 11, 2), (12, 14, 3), (8, 8, 1)])
+def test_every_cell_of_a_board_is_seen(shape):
+    network = seeded(0, Network, spaces.Box(0, 1, shape, np.float32), parse("cnn:small"), 3)
+    board = torch.rand(8, *shape, requires_grad=True)
+    network(board)[0].square().sum().backward()
+    assert board.grad is not None
+    assert bool((board.grad.abs().sum(0) > 0).all())
+
+
 def test_bytes_of_a_picture_are_divided_by_255():
     network = seeded(0, Network, LAST, parse("cnn:small"), 3)
     unit = seeded(0, Network, spaces.Box(0, 1, (12, 14, 3), np.float32), parse("cnn:small"), 3)

@@ -199,8 +199,11 @@ def test_what_was_gathered_is_used_again_unless_it_is_to_be_fresh(copy: Path) ->
     found = json.loads(path.read_text())
     path.write_text(json.dumps(found | {"bytes": {"teacher": 1, "student": 123_000_000}}))
     assert "123 MB" in report(copy, film=False).read_text()
-    assert "123 MB" not in report(copy, film=False, fresh=True, episodes=4).read_text()
-    assert len(json.loads(path.read_text())["players"]["student"]["returns"]) == 4
+    assert "123 MB" not in report(copy, film=False, episodes=4).read_text()
+    anew = json.loads((path.parent / "anew" / "evidence.json").read_text())
+    assert len(anew["players"]["student"]["returns"]) == 4
+    assert "123 MB" in report(copy, film=False).read_text()  # those of the run's result are there still
+    assert "123 MB" not in report(copy, film=False, fresh=True).read_text()
 
 
 def test_all_figures_of_a_page_are_of_the_episodes_that_were_played_for_it(copy: Path, tmp_path: Path) -> None:
@@ -210,7 +213,7 @@ def test_all_figures_of_a_page_are_of_the_episodes_that_were_played_for_it(copy:
     names = [f"{who}_{part}" for who in ("teacher", "student", "random") for part in ("return", "length")]
     path.write_text(json.dumps(own | dict.fromkeys(names, 7777.0) | {"recovered": 0.7777, "episodes": 20}))
     page = opened(report(copy, film=False, episodes=6), tmp_path)
-    players = json.loads((copy / "evidence" / "evidence.json").read_text())["players"]
+    players = json.loads((copy / "evidence" / "anew" / "evidence.json").read_text())["players"]
     assert "measured on 6 episodes" in page.text
     assert "played anew for this page" in page.text
     assert "The run's own figures, over 20 episodes, are in its result.json" in page.text

@@ -188,15 +188,20 @@ def test_a_memory_goes_on_where_a_policy_is_asked_in_parts(tmp_path: Path, monke
 
 
 def test_evidence_is_kept_for_the_episodes_that_it_was_gathered_with(run: Reopened) -> None:
-    gather(run, filmed=False, episodes=3)
-    assert kept(run.folder) is None
+    own = gather(run)
+    pictures = {path: path.read_bytes() for path in run.folder.evidence.glob("*.webp")}
+    anew = gather(run, episodes=3)
+    assert kept(run.folder) == json.loads(json.dumps(own))
+    assert {path: path.read_bytes() for path in run.folder.evidence.glob("*.webp")} == pictures != {}
+    assert (anew["film"]["file"], own["film"]["file"]) == ("anew/film.webp", "film.webp")
+    named = [anew["film"]["file"], anew["film"]["still"], *(one["picture"] for one in anew["disagreements"])]
+    assert all((run.folder.evidence / name).is_file() and name.startswith("anew/") for name in named)
     assert kept(run.folder, 4) is None
     found = kept(run.folder, 3)
     assert found is not None
     assert len(found["players"]["random"]["returns"]) == 3
     assert found["anew"]
-    assert not gather(run, filmed=False)["anew"]
-    assert kept(run.folder, 3) is None
+    assert not own["anew"]
 
 
 def test_evidence_of_another_student_is_not_kept(run: Reopened) -> None:

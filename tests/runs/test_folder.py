@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from understudy.errors import RunError
 from understudy.policies.whole_files import write_whole
+from understudy.runs import folder as module
 from understudy.runs.config import DistillConfig
 from understudy.runs.folder import RunFolder, default_name
 from understudy.runs.provenance import git_commit, provenance
@@ -170,6 +172,24 @@ def test_five_lines_say_what_was_done() -> None:
 )
 def test_figures_are_said_as_they_are(changes: dict[str, object], words: str) -> None:
     assert words in result(**changes).summary()
+
+
+def test_only_a_file_of_rows_that_the_configuration_names_is_looked_for(
+    config: DistillConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(module, "likely", lambda name, facts: looked.append(name) or name)
+    folder = RunFolder.create(replace(config, method=None, out=str(tmp_path / "plain")))
+    facts = folder.provenance | {"code": {"method": {"uri": "hf://ada/rows", "sha256": "0", "path": "hf://ada/rows"}}}
+    folder.provenance_path.write_text(json.dumps(facts))
+    assert folder.config.method is None
+    assert looked == []
+    rows = tmp_path / "rows.toml"
+    rows.write_text('[own]\nloss = [{weight = 1.0, atom = "forward-kl"}]\n')
+    folder = RunFolder.create(replace(config, method=str(rows), out=str(tmp_path / "own")))
+    folder.provenance_path.write_text("{}")
+    assert folder.config.method == str(rows)
+    assert looked == [str(rows)]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

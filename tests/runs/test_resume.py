@@ -22,7 +22,7 @@ from understudy.errors import MissingExtra, RunError
 from understudy.policies.student import Student
 from understudy.policies.student_file import save_student
 from understudy.runs import run as running
-from understudy.runs.checkpoints import Checkpoints, load
+from understudy.runs.checkpoints import Checkpoints, load, save
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Silent
 from understudy.runs.execute import distill, resume
@@ -246,6 +246,23 @@ def test_a_finished_run_is_answered_as_it_is(tmp_path: Path) -> None:
     assert console.notes == [f"the run in {tmp_path / 'run'} has finished; this is its result"]
     assert told(tmp_path / "run") == before
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("spoil", ["a fact too many", "a fact too few"])
+def test_a_checkpoint_of_another_shape_is_said_to_be_of_another_version(
+    spoil: str, tmp_path: Path, often: None
+) -> None:
+    run = stopped(tmp_path / "run")
+    path = sorted((run / "checkpoints").glob("0*"))[-1]
+    state = load(path)
+    assert state is not None
+    if spoil == "a fact too many":
+        state["standing"]["mood"] = "good"
+    else:
+        del state["judge"]
+    save(state, path)
+    with pytest.raises(RunError, match=r"checkpoints was written by another version of Understudy\. Go on with that"):
+        understudy.resume(run)
 
 
 def test_what_is_no_run_cannot_go_on(tmp_path: Path) -> None:
@@ -628,17 +645,38 @@ def test_a_run_that_is_asked_to_stop_writes_a_checkpoint_out_of_turn(
     assert told(tmp_path / "cut") == told(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("kind", ["pole", "aging", "old"])
-def test_a_run_that_is_asked_to_stop_before_environments_were_tried_begins_anew(
-    kind: str, tmp_path: Path, often: None, hidden: Callable[..., DistillConfig], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("options", [{}, EPISODES, {"vector": "async"}])
+def test_a_run_that_is_asked_to_stop_before_a_checkpoint_was_due_writes_one(
+    options: dict[str, Any], tmp_path: Path, often: None, hidden: Callable[..., DistillConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    distill(hidden("whole", "pole", steps=3000, **options), console=Silent())
+    said, newest = asked_to_stop(hidden("cut", "pole", steps=3000, **options), 1, monkeypatch)
+    assert said.startswith(f"stopped after {newest:,} environment steps. The checkpoint at {newest:,} is kept")
+    saved = Checkpoints(tmp_path / "cut" / "checkpoints").latest(10**9)
+    assert saved is not None
+    assert saved.state["standing"]["replays"] is None  # as in a run that is never stopped
+    resume(tmp_path / "cut", console=Silent())
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+
+
+def test_what_comes_out_otherwise_after_an_early_stop_is_told_of(
+    tmp_path: Path, often: None, hidden: Callable[..., DistillConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, newest = asked_to_stop(hidden("cut", "aging", control="uniform"), 1, monkeypatch)
+    assert newest is not None
+    result = resume(tmp_path / "cut", console=Silent())
+    assert any("did not come back as it was when the run was stopped" in text for text in result.warnings)
+
+
+def test_a_run_that_is_asked_to_stop_too_early_begins_anew_where_environments_do_not_come_back(
+    tmp_path: Path, often: None, hidden: Callable[..., DistillConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"control": "uniform", "steps": 3000}
-    distill(hidden("whole", kind, **options), console=Silent())
-    said, newest = asked_to_stop(hidden("cut", kind, **options), 1, monkeypatch)
+    distill(hidden("whole", "old", **options), console=Silent())
+    said, newest = asked_to_stop(hidden("cut", "old", **options), 1, monkeypatch)
     assert newest is None
-    assert (
-        f"No checkpoint was written now: whether hidden_pole:{kind} comes back when it is played again is tried" in said
-    )
+    assert "It was too early for a checkpoint: hidden_pole:old does not come back when it is played again" in said
     assert said.endswith(
         f"The run has no checkpoint yet and will begin anew: go on with understudy distill --resume {tmp_path / 'cut'}"
     )

@@ -14,7 +14,10 @@ from understudy.runs.fields import fields_of
 from understudy.runs.tasks.config import OWN, TasksConfig, read_tasks
 from understudy.runs.tasks.result import geometric_mean
 
-TABLES = {"a": {"teacher": "a.zip", "env": "A-v0"}, "b": {"teacher": "b.zip", "env": "B-v0", "weight": 2}}
+TABLES: dict[str, dict[str, Any]] = {
+    "a": {"teacher": "a.zip", "env": "A-v0"},
+    "b": {"teacher": "b.zip", "env": "B-v0", "weight": 2},
+}
 
 
 def made(**values: Any) -> TasksConfig:

@@ -186,6 +186,48 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(kind: str, tmp_path: Pa
         assert told(tmp_path / "cut")[part] == expected, part
 
 
+REMEMBERS = """
+import gymnasium
+
+class Old(gymnasium.Wrapper):
+    age = 0
+
+    def reset(self, **options):
+        self.age += 1
+        return self.env.reset(**options)
+
+    def step(self, action):
+        seen, reward, terminated, truncated, facts = self.env.step(action)
+        return seen, reward + self.age, terminated, truncated, facts
+
+def make():
+    return Old(gymnasium.make("CartPole-v1", max_episode_steps=100))
+"""
+
+
+def test_an_environment_that_remembers_is_made_anew_at_checkpoints_of_all(
+    tmp_path: Path, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old_pole.py").write_text(REMEMBERS, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def config(name: str) -> TasksConfig:
+        tables = {
+            "young": {"teacher": str(CARTPOLE), "env": "CartPole-v1", "env_args": SHORT},
+            "old": {"teacher": str(CARTPOLE), "env": "old_pole:make", "copies": 4},
+        }
+        return TasksConfig.of({"tasks": tables, **SMALL, "steps": 5000, "out": str(tmp_path / name)})
+
+    result = distill_tasks(config("whole"), console=Silent())
+    warned = {name: "does not come back" in " ".join(one.warnings) for name, one in result.tasks.items()}
+    assert warned == {"young": False, "old": True}
+    with pytest.raises(Cut):
+        distill_tasks(config("cut"), console=Cutter(15))
+    resume_tasks(tmp_path / "cut", console=Silent())
+    assert RunFolder.open(tmp_path / "cut" / "tasks" / "old").provenance["resumed"][-1]["env_steps"] > 0
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+
+
 def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, often: None) -> None:
     distill_tasks(asked(tmp_path / "whole", steps=5000), console=Silent())
     with pytest.raises(KeyboardInterrupt, match=rf"kept: go on with understudy distill --resume .*{tmp_path.name}"):
@@ -266,6 +308,7 @@ def test_training_goes_on_while_one_task_falls_short(tmp_path: Path) -> None:
     assert result.stopped_because == "the budget of environment steps is spent"
     assert result.env_steps >= 6000
     assert upright.env_steps == other.env_steps
+    assert {upright.stopped_because, other.stopped_because} == {result.stopped_because}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +319,7 @@ def test_training_goes_on_while_one_task_falls_short(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_a_task_is_said_before_anything_is_written(
-    changed: dict[str, str], kind: type[Exception], message: str, tmp_path: Path
+    changed: dict[str, Any], kind: type[Exception], message: str, tmp_path: Path
 ) -> None:
     config = asked(tmp_path / "run")
     wrong = dataclasses.replace(config.tasks[1].config, **changed)

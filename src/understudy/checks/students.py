@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 
 import numpy as np
@@ -20,7 +21,9 @@ from understudy.errors import RunError, SpaceError
 from understudy.math.divergences import kl
 from understudy.policies.network import VectorInput
 from understudy.policies.policy import tensors
+from understudy.runs.found_again import changed_code
 from understudy.runs.judge import final_seeds
+from understudy.runs.places import same_code
 from understudy.runs.sources import sha256
 
 AGREE = 1e-3
@@ -68,19 +71,25 @@ def same_teacher(patient: Patient) -> Finding:
 def same_setting(patient: Patient) -> Finding:
     """The student's wrappers, environment and views are those of this examination."""
     run, facts = patient.run, patient.run.student.facts
+    code, config = run.folder.provenance.get("code") or {}, run.folder.config  # by the names that the run began with
+    env, wraps = facts.get("env") or "", tuple(facts.get("wrappers", ()))
+    here = patient.config.env if isinstance(patient.env, str) else env
+    files = [*code.get("wrap", ()), *({} for _ in wraps)]
+    wrapped = len(wraps) == len(patient.wrappers) and all(map(same_code, wraps, patient.wrappers, files))
     pairs = [
-        ("wrappers", "--wrap", tuple(facts.get("wrappers", ())), patient.wrappers),
-        ("environment", "--env", facts.get("env"), patient.config.env),
-        ("view", "--student-view", facts.get("view", ""), run.config.student_view),
-        ("arguments", "--env-args", run.config.env_args, patient.config.env_args),
+        ("wrappers", "--wrap", wraps, patient.wrappers, wrapped),
+        ("environment", "--env", env, here, same_code(env, here, code.get("env") or {})),
+        ("view", "--student-view", view := facts.get("view", ""), config.student_view, view == config.student_view),
+        ("arguments", "--env-args", args := config.env_args, given := patient.config.env_args, args == given),
     ]
-    if isinstance(facts.get("view"), str) and not isinstance(patient.env, str):
-        pairs = [pair for pair in pairs if pair[0] != "environment"]
-    wrong = [f"{what} {was!r}, here {now!r} ({option})" for what, option, was, now in pairs if was != now]
+    wrong = [f"{what} {was!r}, here {now!r} ({option})" for what, option, was, now, same in pairs if not same]
     if wrong:
         return failed(
             f"the student was made with {'; '.join(wrong)}", "give the run's own: what it saw is what it knows"
         )
+    changed = changed_code(run.folder, replace(run.config, env=here))
+    if changed:
+        return warning(changed, "put the old file back, or distil this student anew")
     own = facts.get("wrappers") or "no wrappers"
     return ok(f"{patient.config.env}, {own}, view {facts.get('view') or 'everything'}: as in the run")
 

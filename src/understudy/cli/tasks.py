@@ -23,7 +23,7 @@ def several(file: str | None, words: Sequence[str]) -> bool:
 
 def distill(file: str | None, words: Sequence[str], summary: str) -> int:
     """Parse over the file's values, train, print what came of it."""
-    config = _config(file, words, summary)
+    config = read(file, words, summary)
     from understudy.runs.console import open_console
     from understudy.runs.tasks.execute import distill_tasks
 
@@ -53,7 +53,8 @@ def pages(config: TasksConfig, quiet: bool) -> None:
             print(f"Page         {finish(str(task.config.out), quiet=quiet)}")
 
 
-def _config(file: str | None, words: Sequence[str], summary: str) -> TasksConfig:
+def read(file: str | None, words: Sequence[str], summary: str) -> TasksConfig:
+    """The words over the file's values."""
     values: dict[str, Any] = read_tables(file) if file else {}
     texts, rest = _all_taken("--task", words)
     if texts:

@@ -15,7 +15,8 @@ TEACHER = ""
 
 def reopened(cell: Cell, with_teacher: bool) -> Reopened:
     """The run's folder is the command's own: what it names in code was named on the command line."""
-    return reopen(cell.path, env=cell.config.env, trust=cell.config.trust, with_teacher=with_teacher, own=True)
+    trust, other = cell.config.trust, "begin a new comparison with another --out"
+    return reopen(cell.path, env=cell.config.env, trust=trust, with_teacher=with_teacher, own=True, other=other)
 
 
 def latencies(finished: Sequence[Finished]) -> dict[str, Latency]:

@@ -201,6 +201,8 @@ class Replay:
 
     def everything(self, batch: int) -> Iterator[Columns]:
         """All that can be learned from, once and in order, ``batch`` at a time."""
+        if not len(self):
+            return
         for rows in torch.split(self._usable(torch.arange(len(self))), batch):
             yield {name: column.to(self.device) for name, column in self._transitions(rows).items()}
 

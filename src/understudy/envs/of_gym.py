@@ -133,7 +133,7 @@ def _wrapped_id(env_id: str, wrappers: tuple[str, ...], kwargs: dict[str, Any]) 
         given = f" with {kwargs}" if kwargs else ""
         raise EnvironmentFailure(f"making {env_id}{given} failed: {type(error).__name__}: {error}") from error
     if spec.id.startswith(of_minatar.PREFIX):
-        env = of_minatar.FreshStart(env)
+        env = of_minatar.Mended(env)
     return wrapped(env, wrappers)
 
 

@@ -91,5 +91,5 @@ def _cut(observation: Any, rows: slice) -> Observation:
 
 def _joined(parts: Sequence[Observation]) -> Observation:
     if isinstance(parts[0], dict):
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}  # type: ignore[index]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return np.concatenate(parts)  # type: ignore[arg-type]

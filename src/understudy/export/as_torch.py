@@ -53,9 +53,7 @@ def first_line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without what PyTorch's exporters say of packages and of their own progress."""
-    loggers = [
-        logging.getLogger(name) for name in ("root", "torch.onnx", "torch.export", "torch._export", "onnxscript")
-    ]
+    loggers = [logging.getLogger(name) for name in NOISY]
     before = [(one, one.level) for one in loggers]
     for one in loggers:
         one.setLevel(logging.ERROR)

@@ -151,7 +151,7 @@ def _exported(
     files = files[: len(written.files)]
     return Exported(
         files, config.format, str(student.spec), student.parameter_count, sum(one.stat().st_size for one in files),
-        parity, *_times(student, opened, seen), scene.env, written.notes, footprint(student), small,
+        parity, *_times(student, opened, seen), scene.env, (*scene.notes, *written.notes), footprint(student), small,
     )  # fmt: skip
 
 
@@ -180,13 +180,15 @@ def _moved(files: Sequence[Path], path: Path, strays: Sequence[Path], force: boo
 
 @dataclass(frozen=True)
 class Scene:
-    """A student, and where it is watched: its environment, what it sees of it, and how both are called."""
+    """A student, and where it is watched: its environment, what it sees of it, how both are called, and what is to be
+    said of them."""
 
     student: Student
     simulator: Simulator
     view: View
     env: str
     env_args: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def _both(scene: Scene) -> tuple[Any, Any, Any, Any]:
@@ -199,13 +201,14 @@ def _opened(config: ExportConfig, env: Any) -> Scene:
     """The student of a run or of a bare folder on its stage."""
     folder, given = Path(config.run), config.env if env is None else env
     named: str | None = getattr(given, "__name__", None) or given
-    more = parse_env_args(config.env_args)
+    more, notes = parse_env_args(config.env_args), list[str]()
     if folder.is_file():
         raise ExportError(f"{folder} is a file: name the run folder of a student, which `understudy distill` makes")
     if (folder / "config.toml").is_file():
-        run = reopen(folder, env=given, trust=config.trust, with_teacher=False)
+        run = reopen(folder, env=given, trust=config.trust, with_teacher=False, note=notes.append)
         simulator, args = run.simulator(COPIES, **more), {**run.origin.env_kwargs, **more}
-        return Scene(in_units(run.student), simulator, run.views.student, str(named or run.config.env), args)
+        name = str(named or run.folder.config.env)
+        return Scene(in_units(run.student), simulator, run.views.student, name, args, tuple(notes))
     student = load_student(folder)
     own: str = student.facts.get("env") or ""
     if given is None and not own:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -21,9 +22,17 @@ from understudy.runs.option_texts import parse_env_args
 FACTS = ("understudy", "python", "packages", "seeds", "resolved")
 FILE_FACTS = ("sha256", "file", "revision")
 END = r"(?![\w.-])"  # of a folder's name
-PATH = re.compile(r"[/~]|\.\.?[/\\]|[A-Za-z]:[/\\]")  # how a text begins that is one
-NAMED = ("env", "method", "student_view", "teacher_view", "critic_view")
-"""Options that may name code or a row in a file."""
+FILE = r"(?:(?i:file):(?://[^/\\]*)?)?"
+ROOTED = FILE + r"(?:/(?!\s|$)|~\w*[/\\]|\.\.?[/\\]|[A-Za-z]:[/\\]|\\\\)"
+PATH = re.compile(ROOTED)  # how a text begins that is one
+IN_TEXT = re.compile(
+    rf"(?P<address>(?!(?i:file):)\b[A-Za-z][\w+.-]+://\S*)|(?<![\w.])(?P<rooted>{ROOTED}.*)"
+    r"|(?P<relative>[\w.~+@%-]+(?:[/\\][\w.~+@%-]+)+)",
+    re.DOTALL,
+)
+"""Where a path may stand in a text. A rooted one goes on to its end, for folders' names may hold anything."""
+NAMED = ("env", "method", "student_view", "teacher_view", "critic_view", "data")
+"""Options that may name code, a row in a file, or data."""
 
 
 class Publication:
@@ -53,9 +62,10 @@ class Publication:
             "trust": False,
             "wrap": tuple(map(public_name, config.wrap)),
             "env_args": public_args(config.env_args),
+            "data": config.data and _shortened(config.data),
         }
-        shown |= {key: public_name(value) for key in NAMED if (value := getattr(config, key)) is not None}
-        return vars(config) | shown
+        named = {key: public_name(value) for key in NAMED if (value := getattr(config, key)) is not None}
+        return vars(config) | named | shown
 
     def config_toml(self) -> str:
         """config.toml, as :meth:`DistillConfig.to_toml` writes it."""
@@ -135,8 +145,31 @@ def public_args(text: str) -> str:
     if not text:
         return text
     values = json.loads(text)
-    shown = _each_text(values, lambda one: PureWindowsPath(one).name if PATH.match(one) else one)
+    shown = _each_text(values, _shortened)
     return text if shown == values else json.dumps(shown)
+
+
+def _shortened(text: str) -> str:
+    """Without the folders of the paths that stand anywhere in it; addresses stay."""
+    if os.path.exists(text):  # unlike Path.exists, of any text
+        return _last(text)
+    return IN_TEXT.sub(lambda found: _last(found[0]) if _is_path(found) else found[0], text)
+
+
+def _paths(text: str) -> list[str]:
+    """What :func:`_shortened` shortens."""
+    return [text] if os.path.exists(text) else [one[0] for one in IN_TEXT.finditer(text) if _is_path(one)]
+
+
+def _is_path(found: re.Match[str]) -> bool:
+    """Of what is not rooted, what is there now, or looks like a file that is elsewhere."""
+    relative = found["relative"]
+    there = relative is not None and (os.path.exists(relative) or re.search(r"[^/\\]\.[A-Za-z]\w*$", relative))
+    return found["rooted"] is not None or bool(there)
+
+
+def _last(path: str) -> str:
+    return PureWindowsPath(path).name or path
 
 
 def _bare(value: Any) -> Any:
@@ -145,13 +178,13 @@ def _bare(value: Any) -> Any:
 
 
 def _nameless(text: str) -> str:
-    return PureWindowsPath(text).name if PATH.match(text) else public_name(text)
+    return _last(text) if PATH.match(text) else public_name(text)
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """Plain data with every text in it changed; keys stay."""
+    """Plain data with every text in it changed, keys too."""
     if isinstance(value, Mapping):
-        return {key: _each_text(part, change) for key, part in value.items()}
+        return {change(key): _each_text(part, change) for key, part in value.items()}
     if isinstance(value, list):
         return [_each_text(part, change) for part in value]
     return change(value) if isinstance(value, str) else value
@@ -192,7 +225,8 @@ def _private(folder: RunFolder, facts: Mapping[str, Any]) -> Iterable[str]:
     teacher = facts.get("teacher") or {}
     files = [teacher, *teacher.get("members", ()), facts.get("vecnormalize") or {}, *_code(facts)]
     known = [Path(one["path"]).parent for one in files if one.get("path")]
-    known += [path.parent for text in _named(folder.config) if (path := Path(text).expanduser()).is_absolute()]
+    paths = [path for text in _named(folder.config) for path in _paths(text)]
+    known += [Path(os.path.abspath(os.path.expanduser(re.sub(f"^{FILE}", "", path)))).parent for path in paths]
     for place in {Path.home(), Path.cwd(), folder.path.resolve(), folder.path.resolve().parent, *known}:
         if len(place.parts) > 2 or (place == Path.home() and len(place.parts) > 1):  # containers' home may be /
             yield str(place)

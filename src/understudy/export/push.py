@@ -120,7 +120,8 @@ def _parent(place: Path) -> Path:
 def _reopened(folder: RunFolder, config: PushConfig, note: Note, teacher: Any, env: Any) -> Reopened:
     """The run's parts; without its teacher where that is gone."""
     try:
-        return reopen(folder.path, teacher=teacher, env=env, trust=config.trust, note=note)
+        other = "name it in Python: understudy.push(..., teacher=...)"
+        return reopen(folder.path, teacher=teacher, env=env, trust=config.trust, other=other, note=note)
     except UnderstudyError as error:
         parts = reopen(folder.path, env=env, trust=config.trust, with_teacher=False)
         note(f"the card does not say how fast the teacher is: {error}")
@@ -189,6 +190,11 @@ def _episodes(parts: Reopened, note: Note) -> dict[str, Episodes]:
             return found
     except RunError:
         pass
+    if not parts.config.teacher and parts.teacher is None:
+        raise RunError(
+            f"{parts.folder.path} learned from the actions in {parts.config.data}, and the card of a student tells "
+            "what it kept of a teacher; name one when you distil, or upload its student/ yourself"
+        )
     if parts.teacher is None:
         raise RunError(f"{parts.folder.path} has kept no episodes, and its teacher is gone: put the teacher back")
     seeds = final_seeds(parts.folder.result.episodes or parts.config.final_episodes)

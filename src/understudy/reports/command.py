@@ -11,6 +11,7 @@ from understudy.reports.config import ReportConfig
 from understudy.runs.console import Console, Silent, open_console
 from understudy.runs.evidence import gather, kept
 from understudy.runs.folder import RunFolder
+from understudy.runs.places import same_code
 from understudy.runs.reopen import reopen
 from understudy.runs.sources import was_object
 
@@ -69,7 +70,8 @@ def report(
     missing = ""
     if given or not _enough(folder, film):
         try:
-            parts = reopen(path, teacher=teacher, env=env, trust=trust, own=own, note=console.note)
+            other = "say where it is with --teacher PATH"
+            parts = reopen(path, teacher=teacher, env=env, trust=trust, own=own, other=other, note=console.note)
             gather(parts, episodes=episodes, filmed=film, note=console.note)
         except UnderstudyError as error:
             if given:
@@ -81,8 +83,10 @@ def report(
 
 def _check_env(folder: RunFolder, env: Any) -> None:
     """The page is of the run's own environment, whoever makes it."""
-    own = folder.config.env
-    if isinstance(env, str) and own and env != own and not was_object(folder.provenance.get("env")):
+    own, facts = folder.config.env, (folder.provenance.get("code") or {}).get("env") or {}
+    if not isinstance(env, str) or not own or was_object(folder.provenance.get("env")):
+        return
+    if not same_code(own, env, facts):
         raise RunError(
             f"{folder.path} is a run on {own}, and its page shows it there. To see its student on {env}: understudy "
             f"evaluate {folder.path} --env {env}"

@@ -49,8 +49,8 @@ def _cover(cover: Mapping[str, Any]) -> str:
         return f"{covered_text(dict(cover))}."
     return (
         f"of the states that it comes through in {cover['episodes']} episodes of its own, {percent(cover['share'])} "
-        "lie as near to recorded ones as 95 % of those held out do. Where that is much less, it plays where it was never "
-        "taught."
+        "lie as near to recorded ones as 95 % of those held out do. Where that is much less, it plays where it was "
+        "never taught."
     )
 
 

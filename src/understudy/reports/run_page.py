@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,12 @@ def write(folder: RunFolder, out: Path | None = None, missing: str = "", episode
         "rows": rows(result, evidence),
         "files": files(folder),
         "returns": shown(run_figures.returns(result)),
-        "learning": shown(run_figures.learning(records, result)),
-        "trained": bool(records),
-        "evaluations": [one for one in records if one.get("kind") == "evaluation"],
         "visitations": visitations(result, evidence),
         "visited": visited(evidence),
         "divergences": shown(run_figures.divergences(records)),
         "glossary": RUN,
         "evidence": evidence,
-        "taken": f"{result.env_steps:,} environment steps",
+        **_learned(records, result),
         **(_seen(folder, evidence, env) if evidence else {}),
         **made(folder, result),
         **(told(result, evidence, records) if result.data else {}),
@@ -92,6 +89,16 @@ def write(folder: RunFolder, out: Path | None = None, missing: str = "", episode
     except OSError as error:
         raise RunError(f"cannot write {page}: {error.strerror}. Choose another file with --out") from None
     return page
+
+
+def _learned(records: Sequence[Mapping[str, Any]], result: Result) -> dict[str, Any]:
+    """What happened while the student learned."""
+    return {
+        "learning": shown(run_figures.learning(records, result)),
+        "trained": bool(records),
+        "evaluations": [one for one in records if one.get("kind") == "evaluation"],
+        "taken": f"{result.env_steps:,} environment steps",
+    }
 
 
 def _seen(folder: RunFolder, evidence: Mapping[str, Any], env: str) -> dict[str, Any]:

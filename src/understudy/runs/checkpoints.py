@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +23,22 @@ from understudy.errors import RunError
 from understudy.policies.whole_files import write_atomically
 
 Tree = dict[str, Any]
-FORMAT = "2"
+FORMAT = "3"
 KEPT = 2
 BEGINNING = "beginning"
 ARRAY, TENSOR = "$array", "$tensor"  # keys that stand for an array by its name
+
+
+ANOTHER = "{} was written by another version of Understudy. Go on with that one, or begin anew"
+
+
+@contextmanager
+def of_this_version(place: Path) -> Iterator[None]:
+    """A state from ``place`` is taken up: what is missing or unknown in it is another version's."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise RunError(ANOTHER.format(f"the checkpoint in {place}")) from error
 
 
 class Saved(NamedTuple):
@@ -100,7 +113,7 @@ def load(path: Path) -> Tree | None:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
         if header["format"] != FORMAT:
-            raise RunError(f"{path} was written by another version of Understudy. Go on with that one, or begin anew")
+            raise RunError(ANOTHER.format(path))
         plain, sums = header["state"], json.loads(header["checksums"])
         found = {name: _checksum(tensor) for name, tensor in tensors.items()} | {"": zlib.crc32(plain.encode())}
         return _filled(json.loads(plain), tensors) if found == sums else None

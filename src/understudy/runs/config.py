@@ -221,7 +221,7 @@ class DistillConfig:
     def _disagreements(self) -> list[str]:
         """Options that each are fine but do not go together, or that nothing would read."""
         lacking = [] if self.data else [name for name in PLAY if not getattr(self, name)]
-        found = [f"{name} is missing" for name in lacking]
+        found = [f"{name} is missing; `understudy distill --help` shows what it may be" for name in lacking]
         row = lookup(self.row_name)
         found += unused(self, row) + misfits_of_data(self, row)
         try:

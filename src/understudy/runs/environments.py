@@ -5,6 +5,8 @@ Their inner state cannot be saved: see docs/design/0016-checkpoints.md.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from understudy.engines.source import FreshRollouts
 from understudy.envs.rollout import Rollout
 from understudy.envs.simulator import Simulator
@@ -13,9 +15,8 @@ from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console
 from understudy.runs.standing import NOT_BACK, NOT_REPLAYED, Standing
 
-UNKNOWN = (
-    "No checkpoint was written now: whether {env} comes back when it is played again is tried at the first one that is "
-    "due. "
+TOO_EARLY = (
+    "It was too early for a checkpoint: {env} does not come back when it is played again, and none was due yet. "
 )
 IN_TURN = (
     "No checkpoint was written now: {env} does not come back when it is played again, so that they are written only "
@@ -58,11 +59,12 @@ class Environments:
         self.rollout.settle()
 
     def out_of_turn(self, standing: Standing) -> str:
-        """Why a checkpoint that is not due would leave a trace in the run; empty where it would not."""
-        if standing.replays is None:
-            return UNKNOWN.format(env=self.name)
-        if not self._replays(standing):
-            return IN_TURN.format(env=self.name)
+        """Why a checkpoint that is not due would leave a trace in the run; empty where it would not.
+
+        What is found out here is not noted down: a run that is never stopped does not know it at this place.
+        """
+        if not self._replays(replace(standing)):
+            return (TOO_EARLY if standing.replays is None else IN_TURN).format(env=self.name)
         return "" if self.rollout.settled else TOO_LONG.format(env=self.name)
 
     def stray(self, standing: Standing) -> None:

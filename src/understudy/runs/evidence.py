@@ -1,6 +1,7 @@
 """What a run's page shows and its result does not hold: gathered from the policies at play, kept in the run's folder.
 
-``evidence/evidence.json`` beside pictures. What each figure means is in docs/report.md.
+``evidence/evidence.json`` beside pictures; of episodes that were played anew for a page, in ``evidence/anew/``. What
+each figure means is in docs/report.md.
 """
 
 from __future__ import annotations
@@ -70,12 +71,17 @@ def kept(folder: RunFolder, episodes: int | None = None) -> dict[str, Any] | Non
     ``episodes``: of so many that were played anew; None: of those of the final figures.
     """
     try:
-        found = json.loads((folder.evidence / FILE).read_text(encoding="utf-8"))
+        found = json.loads((folder.evidence / under(episodes) / FILE).read_text(encoding="utf-8"))
         whole = found["format"] == FORMAT and found.keys() >= PARTS
         same = whole and found["asked"] == {"episodes": episodes} and found["student"] == sha256(folder.student)
         return found if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def under(episodes: int | None) -> str:
+    """Where in a run's ``evidence/``: that of other episodes than the run's own does not take its place."""
+    return "" if episodes is None else "anew/"
 
 
 def gather(
@@ -86,7 +92,8 @@ def gather(
     ``episodes``: play so many anew; by default those of the run's final figures count. ``filmed``: with pictures.
     """
     torch.set_num_threads(1)
-    run.folder.evidence.mkdir(exist_ok=True)
+    place = under(episodes)
+    (run.folder.evidence / place).mkdir(parents=True, exist_ok=True)
     with closing(run.simulator(COPIES)) as simulator:
         played, seeds, anew = _played(run, simulator, episodes, note)
         pair, space = _pair(run, simulator), simulator.observation_space
@@ -96,7 +103,7 @@ def gather(
     note("comparing actions, state by state")
     most = min(MOST_COMPARED, len(seeds))
     visits = [_visit(run, who, seeds, Extent.of(played[who].lengths, space, most)) for who in ("teacher", "student")]
-    (run.folder.evidence / FILE).unlink(missing_ok=True)  # its pictures are about to be replaced
+    (run.folder.evidence / place / FILE).unlink(missing_ok=True)  # its pictures are about to be replaced
     found = {
         "format": FORMAT,
         "student": sha256(run.folder.student),
@@ -112,10 +119,10 @@ def gather(
             "divergence": {who: asdict(looked) for who, (_, looked) in divergence.items()},
             "actions": {visit.who: asdict(visit.looked) for visit in visits},
         },
-        **_compared(run, visits, filmed, note),
-        "film": _film(run, _middle_seed(played["teacher"], seeds), note) if filmed else DECLINED,
+        **_compared(run, visits, place if filmed else None, note),
+        "film": _film(run, _middle_seed(played["teacher"], seeds), place, note) if filmed else DECLINED,
     }
-    write_whole(run.folder.evidence / FILE, json_text(found, indent=None))
+    write_whole(run.folder.evidence / place / FILE, json_text(found, indent=None))
     return found
 
 
@@ -207,8 +214,9 @@ def _visit(run: Reopened, who: str, seeds: Sequence[int], extent: Extent) -> Vis
     return Visit(who, seeds, window, asked, Looked.at(window, extent))
 
 
-def _compared(run: Reopened, visits: Sequence[Visit], filmed: bool, note: Note) -> dict[str, Any]:
-    """Agreement where the student goes, and the states of the largest difference where either goes."""
+def _compared(run: Reopened, visits: Sequence[Visit], place: str | None, note: Note) -> dict[str, Any]:
+    """Agreement where the student goes, and the states of the largest difference where either goes, pictured in
+    ``place`` unless that is None."""
     with closing(run.simulator(1)) as simulator:
         actions, names = run.actions(simulator), entries(simulator.observation_space)
     teachers, students = (visit.asked for visit in visits)
@@ -219,9 +227,9 @@ def _compared(run: Reopened, visits: Sequence[Visit], filmed: bool, note: Note) 
         at = s - len(teachers) * (s >= len(teachers))
         seed = int(visit.seeds[visit.asked.episode[at]])
         states.append({"who": visit.who, "seed": seed, **described(both, s, actions)})
-    if filmed and states:
+    if place is not None and states:
         note("picturing the states where the two differ most")
-        _picture_states(run, visits, states)
+        _picture_states(run, visits, states, place)
     return {
         "entries": names,
         "agreement": agreement(students, actions),
@@ -231,7 +239,7 @@ def _compared(run: Reopened, visits: Sequence[Visit], filmed: bool, note: Note) 
     }
 
 
-def _picture_states(run: Reopened, visits: Sequence[Visit], states: list[dict[str, Any]]) -> None:
+def _picture_states(run: Reopened, visits: Sequence[Visit], states: list[dict[str, Any]], place: str) -> None:
     """A picture of each state, where the environment renders and shows the same when the actions are played again."""
     try:
         for number, state in enumerate(states, 1):
@@ -239,7 +247,7 @@ def _picture_states(run: Reopened, visits: Sequence[Visit], states: list[dict[st
             with rendering(run) as simulator:  # a new one each time: some remember earlier episodes
                 content = _picture(simulator, run, visit, list(visit.seeds).index(state["seed"]), state["step"])
             if content is not None:
-                state["picture"] = f"state-{number}.webp"
+                state["picture"] = f"{place}state-{number}.webp"
                 (run.folder.evidence / state["picture"]).write_bytes(content)
     except EnvironmentFailure:
         return  # the film says why
@@ -260,7 +268,7 @@ def _middle_seed(played: Episodes, seeds: Sequence[int]) -> int:
     return int(seeds[int(np.argsort(played.returns, kind="stable")[(len(seeds) - 1) // 2])])
 
 
-def _film(run: Reopened, seed: int, note: Note) -> dict[str, Any]:
+def _film(run: Reopened, seed: int, place: str, note: Note) -> dict[str, Any]:
     """Teacher and student on one seed, side by side; or in a line why not."""
     films = []
     try:
@@ -269,12 +277,12 @@ def _film(run: Reopened, seed: int, note: Note) -> dict[str, Any]:
             films.append(film(run, who, seed))
     except EnvironmentFailure as error:
         return {"missing": str(error)}
-    (run.folder.evidence / FILM).write_bytes(animated(films))
-    (run.folder.evidence / STILL).write_bytes(webp(beside(films)[:1]))
+    (run.folder.evidence / place / FILM).write_bytes(animated(films))
+    (run.folder.evidence / place / STILL).write_bytes(webp(beside(films)[:1]))
     facts = ("episode_return", "length", "whole")
     return {
-        "file": FILM,
-        "still": STILL,
+        "file": f"{place}{FILM}",
+        "still": f"{place}{STILL}",
         "seed": seed,
         **{who: {name: getattr(one, name) for name in facts} for who, one in zip(PLAYERS, films, strict=False)},
     }

@@ -57,8 +57,9 @@ def told(folder: Folder, learner: Counted) -> Iterator[None]:
 
 def _made(learner: Counted) -> str:
     """How far it has got; without an environment nobody takes a step."""
-    steps, updates = learner.env_steps, learner.updates
-    return f"{updates:,} updates" if updates and not steps else f"{steps:,} {COUNTED}"
+    if learner.env_steps or not learner.updates:
+        return f"{learner.env_steps:,} {COUNTED}"
+    return f"{learner.updates:,} updates"
 
 
 def kept(folder: Folder, then: str) -> str:

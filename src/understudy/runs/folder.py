@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -176,9 +177,17 @@ class RunFolder:
     @property
     def config(self) -> DistillConfig:
         """As it was begun; a method's file is named where it lies now, for without it nothing can be checked."""
-        method = (self.provenance.get("code") or {}).get("method")
-        found = {"method": likely(method["uri"], method)} if method else {}
-        return DistillConfig.from_toml(self.config_path, **found)
+        return DistillConfig.from_toml(self.config_path, **self._own_rows())
+
+    def _own_rows(self) -> dict[str, str]:
+        """The method of config.toml where it is a file's; any other, and what is wrong there, is for others to read."""
+        try:
+            method = str(tomllib.loads(self.config_path.read_text(encoding="utf-8")).get("method"))
+        except (OSError, ValueError):
+            return {}
+        if ".toml" not in method or hub_part(method) is not None:
+            return {}
+        return {"method": likely(method, (self.provenance.get("code") or {}).get("method") or {})}
 
     @property
     def result(self) -> Result:

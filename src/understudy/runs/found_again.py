@@ -11,7 +11,7 @@ from understudy.policies.teachers import members_of
 from understudy.runs.config import DistillConfig
 from understudy.runs.folder import RunFolder
 from understudy.runs.places import likely, place
-from understudy.runs.sources import changes, sources, was_object
+from understudy.runs.sources import changes, code, sources, was_object
 
 CODE = {
     "method": "the method",
@@ -47,6 +47,13 @@ def code_found_again(folder: RunFolder, config: DistillConfig, *, env: Any, same
     wraps = facts.get("wrap") or [{}] * len(config.wrap)
     found["wrap"] = tuple(there(name, one, "a wrapper") for name, one in zip(config.wrap, wraps, strict=True))
     return replace(config, **found)
+
+
+def changed_code(folder: RunFolder, config: DistillConfig) -> str:
+    """Which code is not as it was when the run began, in a sentence; empty where all is. ``config``: where it lies."""
+    found = changes({"code": folder.provenance.get("code")}, {"code": code(config)})
+    since = f"changed since {folder.path} was made: figures played now may differ"
+    return f"{' and '.join(found)} {since}" if found else ""
 
 
 def teacher_found_again(folder: RunFolder, config: DistillConfig, other: str) -> DistillConfig:

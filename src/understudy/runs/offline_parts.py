@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,10 +165,14 @@ def _joined(config: DistillConfig, recording: Recording, scene: _Scene, device: 
     pieces = recording.split(config.held_out, config.seed)
     with_next = isinstance(method, QMethod) and method.learns_by_td
     source, held = (Recorded(recording, part, with_next) for part in pieces)
+    if not source.left:
+        raise ConfigurationError(
+            f"{recording.name} has no step of which the next one is known; say what came after ('next_observations')"
+        )
     space = views.student.space(recording.observation_space)
     gamma = gamma_for(config, teacher, console)
     back = looking_back(views, cloning)
-    build = _q_learner if isinstance(method, QMethod) else _learner
+    build: Callable[..., tuple[Learner, int]] = _q_learner if isinstance(method, QMethod) else _learner
     learner, budget = build(config, method, teacher, space, recording, back, source, gamma, device)
     title = f"{method.name} on recorded steps" + (", copying what was done" if cloning and method.reads_teacher else "")
     return OfflineParts(

@@ -141,7 +141,8 @@ def misfits_of_data(config: Any, row: Row) -> list[str]:
 
 
 def _given(config: Any) -> set[str]:
-    return {name for name, entry in fields_of(type(config)).items() if getattr(config, name) != entry.default}
+    own: type = type(config)
+    return {name for name, entry in fields_of(own).items() if getattr(config, name) != entry.default}
 
 
 def _spelt(name: str) -> str:

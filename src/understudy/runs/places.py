@@ -17,7 +17,7 @@ def place(name: str, facts: Mapping[str, Any], whose: str, other: str) -> str:
 
     ``facts``: of the file as it was. ``whose``: what it is, for messages; ``other``: what to do instead.
     """
-    if not facts.get("sha256"):
+    if not facts.get("sha256") or not facts.get("path"):
         return name
     name = pinned(name, facts.get("revision"))
     now = file_facts(name)
@@ -33,11 +33,24 @@ def place(name: str, facts: Mapping[str, Any], whose: str, other: str) -> str:
 
 
 def likely(name: str, facts: Mapping[str, Any]) -> str:
-    """As :func:`place`, where the contents may have changed too, and a file that is gone is for others to miss."""
+    """As :func:`place`, where the contents may have changed too, and a file that is gone is for others to miss.
+
+    Where nothing has the old contents, the old place counts before whatever the name leads to from here.
+    """
     try:
         return place(name, facts, "", "")
     except RunError:
-        return moved(name, facts["path"]) if file_facts(name)["sha256"] is None else name
+        there = Path(facts["path"]).is_file() or file_facts(name)["sha256"] is None
+        return moved(name, facts["path"]) if there else name
+
+
+def same_code(name: str, other: str, facts: Mapping[str, Any]) -> bool:
+    """Whether ``other`` means what ``name`` does: word for word, in a file of that name elsewhere, or in one of the
+    same contents. ``facts``: of the file of ``name``, as it was."""
+    (home, _, what), (there, _, meant) = name.rpartition(":"), other.rpartition(":")
+    alike = bool(home) and what == meant and Path(home).name == Path(there).name
+    kept = facts.get("sha256")
+    return name == other or alike or bool(kept and what == meant and file_facts(other)["sha256"] == kept)
 
 
 def _from_anywhere(name: str, path: str, whose: str) -> str:

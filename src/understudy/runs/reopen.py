@@ -23,7 +23,7 @@ from understudy.runs.code_named import in_env, in_teacher, in_views, in_wrappers
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Silent
 from understudy.runs.folder import RunFolder
-from understudy.runs.found_again import code_found_again, teacher_found_again
+from understudy.runs.found_again import changed_code, code_found_again, teacher_found_again
 from understudy.runs.option_texts import parse_env_args
 from understudy.runs.sources import was_object
 
@@ -72,6 +72,7 @@ def reopen(
     trust: bool = False,
     with_teacher: bool = True,
     own: bool = False,
+    other: str = "say where it is with teacher=",
     note: Callable[[str], None] = lambda text: None,
 ) -> Reopened:
     """The parts of the finished run in ``path``.
@@ -79,30 +80,28 @@ def reopen(
     ``teacher`` and ``env`` (names or objects) stand for those of the configuration, which is needed where the run was
     begun from Python with objects. A run folder may come from anywhere: what its configuration names in code
     (``module:function``) runs only with ``trust``, where the caller names it, or where the folder is its ``own``.
+    ``other``: how to name another teacher. ``note`` hears of code that has changed since.
 
-    Raises: RunError where the run is unfinished or its teacher is gone or has changed; what opening policies and
-    environments raises.
+    Raises: RunError where the run is unfinished or its teacher is gone or has changed; what opening the parts raises.
     """
     folder = RunFolder.open(path)
-    student = load_student(folder.path)
-    config = replace(folder.config, trust=trust)
-    if env is None and was_object(folder.provenance.get("env")):
-        raise RunError(f"{path} was begun with an environment made in Python; give it again with env=...")
-    _refuse_absent(config, teacher, env, with_teacher)
-    env, kwargs = config.env if env is None else env, parse_env_args(config.env_args)
-    wrappers = tuple(student.facts.get("wrappers", ()))
+    student, config = load_student(folder.path), replace(folder.config, trust=trust)
+    _refuse_absent(folder, config, teacher, env, with_teacher)
+    kwargs, wrappers = parse_env_args(config.env_args), tuple(student.facts.get("wrappers", ()))
     if trust or own:  # else nothing of its own is code
-        here = code_found_again(folder, config, env=None if env == config.env else env, same=False)
-        wrappers = (*here.wrap, *wrappers[len(here.wrap) :])
-        env, config = here.env if env == config.env else env, here
+        env = None if env == config.env else env
+        config = code_found_again(folder, config, env=env, same=False)
+        wrappers = (*config.wrap, *wrappers[len(config.wrap) :])
     else:
         _refuse_code(config, teacher, env, wrappers)
+    env = config.env if env is None else env
+    _tell_changes(folder, config, env, note)
     policy, view = None, parse_view(config.teacher_view)
+    if with_teacher and teacher is None:
+        config = teacher_found_again(folder, config, other)
+        teacher = config.teacher
     if with_teacher:
-        if teacher is None:
-            config = teacher_found_again(folder, config, "say where it is with --teacher PATH")
-        given = config.teacher if teacher is None else teacher
-        policy, wrappers, view = opened_teacher(config, given, env, kwargs, _Notes(note))
+        policy, wrappers, view = opened_teacher(config, teacher, env, kwargs, _Notes(note))
     views = ObservationViews(parse_view(config.student_view), view, parse_view(config.critic_view))
     return Reopened(folder, config, policy, student, views, Origin(env, kwargs, wrappers))
 
@@ -117,8 +116,10 @@ class _Notes(Silent):
         self.hear(text)
 
 
-def _refuse_absent(config: DistillConfig, teacher: Any, env: Any, with_teacher: bool) -> None:
-    """A run on recorded data may have had nobody else."""
+def _refuse_absent(folder: RunFolder, config: DistillConfig, teacher: Any, env: Any, with_teacher: bool) -> None:
+    """What was made in Python is given again; a run on recorded data may have had nobody else."""
+    if env is None and was_object(folder.provenance.get("env")):
+        raise RunError(f"{folder.path} was begun with an environment made in Python; give it again with env=...")
     if env is None and not config.env:
         raise RunError(f"the run learned from {config.data} and knows of no environment; name one with --env")
     if with_teacher and teacher is None and not config.teacher:
@@ -128,11 +129,17 @@ def _refuse_absent(config: DistillConfig, teacher: Any, env: Any, with_teacher: 
         )
 
 
+def _tell_changes(folder: RunFolder, config: DistillConfig, env: Any, note: Callable[[str], None]) -> None:
+    changed = changed_code(folder, replace(config, env=env) if isinstance(env, str) else config)
+    if changed:
+        note(changed)
+
+
 def _refuse_code(config: DistillConfig, teacher: Any, env: Any, wrappers: Sequence[str]) -> None:
     """What the folder itself names and opening it would run; what the caller named may run."""
     named = in_views((config.student_view, config.teacher_view, config.critic_view))
     named += in_wrappers((*wrappers, *config.wrap))
-    named += in_env(config.env) if env == config.env else []
+    named += in_env(config.env) if env is None else []
     named += in_teacher(config.teacher) if teacher is None else []
     if named:
         said = ", ".join(map(repr, dict.fromkeys(named)))

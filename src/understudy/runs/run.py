@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from understudy.envs.play import play
 from understudy.envs.rollout import Episodes
 from understudy.policies.student_file import save_student
 from understudy.runs.assemble import Assembly
-from understudy.runs.checkpoints import BEGINNING, Checkpoints, Saved, Tree, size
+from understudy.runs.checkpoints import BEGINNING, Checkpoints, Saved, Tree, of_this_version, size
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console
 from understudy.runs.environments import Environments
@@ -79,6 +80,10 @@ class Run:
 
     def set_out(self, saved: Saved | None) -> None:
         """Make the judge and what else evaluates: anew, or as saved with all the rest."""
+        with nullcontext() if saved is None else of_this_version(self.checkpoints.folder):
+            self._set_out(saved)
+
+    def _set_out(self, saved: Saved | None) -> None:
         began, state = time.perf_counter(), None if saved is None else saved.state
         self.learner.student.train()
         self.judge = Judge(
