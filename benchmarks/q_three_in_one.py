@@ -31,9 +31,9 @@ CLAIM = 0.9
 HEAD = """# Three games in one network
 
 Written by `python benchmarks/q_three_in_one.py`. DQN teachers of three games of MinAtar ([how they were
-trained](../teachers/README.md)) are distilled into one student by `q-kl` at temperature {sharp}: {steps:,} environment
-steps of all three together, {episodes} final episodes of each. Their observations have different channels, so that the
-first convolution is each game's own, and so is the head.
+trained](../teachers/README.md)) are distilled into one student by `q-kl` at temperature {sharp}, with {episodes} final
+episodes of each game. Their observations have different channels, so that the first convolution is each game's own, and
+so is the head. `steps` are environment steps of all games together.
 
 For each game the normalised return, (student − random) / (teacher − random), and their geometric mean; `ratio` is the
 geometric mean of student / teacher, as R15 gives it.
@@ -78,9 +78,19 @@ def _mean(values: Iterable[float]) -> float:
 
 def page(results: dict[str, list[TasksResult]]) -> str:
     """Tables of all that is finished."""
-    columns = ["student", "parameters", "of them shared", "of the teachers'", "seed", *GAMES, "geometric mean", "ratio"]
+    columns = [
+        "student",
+        "parameters",
+        "of them shared",
+        "of the teachers'",
+        "steps",
+        "seed",
+        *GAMES,
+        "geometric mean",
+        "ratio",
+    ]
     lines = [
-        HEAD.format(steps=OPTIONS["steps"] * len(GAMES), episodes=OPTIONS["final_episodes"], sharp=SHARP),
+        HEAD.format(episodes=OPTIONS["final_episodes"], sharp=SHARP),
         f"| {' | '.join(columns)} |",
         "|" + " --- |" * len(columns),
         *(_row(size, one) for size, found in results.items() for one in found),
@@ -95,7 +105,7 @@ def _row(size: str, one: TasksResult) -> str:
     mean = "none" if one.geometric_mean is None else f"{one.geometric_mean:.1%}"
     share = one.student_parameters / one.teacher_parameters
     sizes = [f"`{SIZES[size]}`", f"{one.student_parameters:,}", f"{one.shared_parameters:,}", f"{share:.0%}"]
-    return "| " + " | ".join([*sizes, str(one.seed), *games, mean, f"{ratio(one):.1%}"]) + " |"
+    return "| " + " | ".join([*sizes, f"{one.env_steps:,}", str(one.seed), *games, mean, f"{ratio(one):.1%}"]) + " |"
 
 
 def _verdicts(results: dict[str, list[TasksResult]]) -> list[str]:
@@ -104,9 +114,10 @@ def _verdicts(results: dict[str, list[TasksResult]]) -> list[str]:
     for size, found in results.items():
         means = [one.geometric_mean or 0.0 for one in found]
         if means:
+            seeds = f"{len(means)} seed{'s' * (len(means) > 1)}"
             text = "holds" if min(means) >= CLAIM else "does not hold" if max(means) < CLAIM else "holds for some seeds"
             lines.append(
-                f"- `{SIZES[size]}`: geometric mean {min(means):.1%} to {max(means):.1%} over {len(means)} seeds; that "
+                f"- `{SIZES[size]}`: geometric mean {min(means):.1%} to {max(means):.1%} over {seeds}; that "
                 f"one network keeps about {CLAIM:.0%} {text}."
             )
     return lines

@@ -18,7 +18,7 @@ from understudy.envs.rollout import Episodes
 from understudy.envs.simulator import Simulator
 from understudy.errors import ConfigurationError
 from understudy.policies.student_file import save_student
-from understudy.runs.checkpoints import BEGINNING, Checkpoints, Saved, Tree, size
+from understudy.runs.checkpoints import BEGINNING, Checkpoints, Saved, Tree, of_this_version, size
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console
 from understudy.runs.coverage import coverage
@@ -72,7 +72,8 @@ class OfflineRun:
         if saved is None:
             self._take_in(parts.recording.name)
         else:
-            self._restore(saved.state)
+            with of_this_version(self.checkpoints.folder):
+                self._restore(saved.state)
         self.held = HeldOut(self.learner, parts.held, self.learner.rhythm.store)
         self.learner.student.train()
         if not self.standing.because:

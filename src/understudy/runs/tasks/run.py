@@ -12,7 +12,7 @@ import numpy as np
 from understudy.engines.joint import JointLearner
 from understudy.policies.network import count
 from understudy.policies.shared import shared_count, unique
-from understudy.runs.checkpoints import BEGINNING, Checkpoints, Saved, Tree, size
+from understudy.runs.checkpoints import BEGINNING, Checkpoints, Saved, Tree, of_this_version, size
 from understudy.runs.console import Console
 from understudy.runs.halt import Halt
 from understudy.runs.judge import Verdict
@@ -53,7 +53,8 @@ class TasksRun:
             self.standing.due = self.cost + RARELY
             self.checkpoints.write(BEGINNING, {name: run.visitations.lasting() for name, run in self.runs.items()})
         else:
-            self.standing = Standing(**saved.state["standing"])
+            with of_this_version(self.checkpoints.folder):
+                self.standing = Standing(**saved.state["standing"])
         first = next(iter(self.runs.values()))
         what = f"{first.parts.title}: {', '.join(self.runs)} -> {first.config.student}"
         self.console.begin(self.learner.budget, what, done=self.learner.env_steps)
