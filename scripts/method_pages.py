@@ -114,13 +114,15 @@ Q_FILE = "action-values.md"
 Q_TEXT = """# Rows of action values
 
 These rows are not of Eq. 1: the student learns a number for each action, and acts by the largest. They minimise
-`λ·L(Q_S, Q_T) + w·(r + γ max_a′ Q_S(s′, a′; θ−) − Q_S(s, a))²` on what a replay store holds: `λ` is `--loss-weight`, `w`
-is `--task-weight`, and either may be a schedule. `Q_T` and `Q_S` are the action values of teacher and student, `τ` the
-temperature (`--teacher-temperature`), `θ−` the target network. At each step and in each copy a uniform action is taken
-with probability `ε` (`--epsilon`), else the greedy one of the teacher or of the student (`--control`)."""
-Q_AFTER = """`q-kl` and `q-nll` leave the student with logits, whose greatest is its action; all other rows leave it with
-action values on the scale of returns (`q-ce`: up to a constant in each state). How the temperature is chosen, what the rows need of a teacher, and what they cost is told in
-[Q-networks](../q-networks.md). A row of your own:
+`λ·L(Q_S, Q_T) + w·(r + γ max_a′ Q_S(s′, a′; θ−) − Q_S(s, a))²` on what a replay store holds: `λ` is
+`--loss-weight`, `w` is `--task-weight`, and either may be a schedule. `Q_T` and `Q_S` are the action values of
+teacher and student, `τ` the temperature (`--teacher-temperature`), `θ−` the target network. At each step and in
+each copy a uniform action is taken with probability `ε` (`--epsilon`), else the greedy one of the teacher or of the
+student (`--control`)."""
+Q_AFTER = """\
+`q-kl` and `q-nll` leave the student with logits, whose greatest is its action; all other rows leave it with action
+values on the scale of returns (`q-ce`: up to a constant in each state). How the temperature is chosen, what the
+rows need of a teacher, and what they cost is told in [Q-networks](../q-networks.md). A row of your own:
 
 ```toml
 [kickstarted-dqn]
