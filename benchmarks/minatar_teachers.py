@@ -13,7 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,26 +47,24 @@ TARGET = Target(every=400, double=False, huber=False)
 RHYTHM = Rhythm(
     collect=64,
     updates=16,
+    batch=32,
     store=150_000,
+    learning_rate=5e-4,
     final_learning_rate=1e-4,
     average=0.99,
     clip=10.0,
 )
-
-
+EXPLORING = Schedule("linear", 1.0, 0.02, 0.05)
 HORIZON, LOOK = 600_000, 40_000
-"""Frames over which the step size falls, and between two scores."""
+"""Frames over which exploration and step size fall, whatever the game's own number; and between two scores."""
 
 
 @dataclass(frozen=True)
 class Game:
-    """A game's id in Gymnasium, how many frames its teacher learns from, and in what minibatches and steps."""
+    """A game's id in Gymnasium, and how many frames its teacher learns from."""
 
     env: str
     frames: int
-    batch: int = 32
-    learning_rate: float = 5e-4
-    explored: float = 0.05
 
 
 GAMES = {
@@ -89,9 +87,7 @@ class Training:
         )
         self.actions, view = ActionMap(family, spaces[1]), parse_view("")
         views = ObservationViews(view, view, view)
-        exploring = Schedule("linear", 1.0, 0.02, game.explored)
-        rhythm = replace(RHYTHM, batch=game.batch, learning_rate=game.learning_rate)
-        method = QMethod("dqn", td=1.0, control=Behaviour(epsilon=exploring), source=Q_METHODS["dqn"].source)
+        method = QMethod("dqn", td=1.0, control=Behaviour(epsilon=EXPLORING), source=Q_METHODS["dqn"].source)
         objective = QObjective(
             method, unread, self.student, views, temperature=1.0, gamma=GAMMA, n_step=N_STEP, target=TARGET
         )
@@ -107,7 +103,7 @@ class Training:
             first=PREFILL,
             first_teacher=0.0,
         )
-        self.learner = Learner(source, objective, rhythm, budget=HORIZON, seed=SEED)
+        self.learner = Learner(source, objective, RHYTHM, budget=HORIZON, seed=SEED)
 
     def looks(self) -> Iterator[float]:
         """Learn, and answer the mean return on the selection seeds every so often."""
