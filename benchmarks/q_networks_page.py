@@ -38,6 +38,7 @@ NOTES = (
     "R15's students learn from the teacher's play. Here the student acts, with 5 % of uniform actions (rows `q-*`).",
     "Sticky actions (probability 0.1) and growing difficulty are MinAtar's defaults.",
     "Episodes of Freeway are cut after 500 steps, a fifth of their length, and those of the other games after 2,500.",
+    "A run keeps the best student of its evaluations of 10 episodes each, the library's rule; final ones are others.",
     "R15's third claim, one network for several games, is not on this page.",
 )
 WORDS = {
@@ -172,7 +173,7 @@ def temperature_claim(study: Study) -> Claim | None:
 def runs_of(groups: Sequence[Group]) -> str:
     runs = sorted({len(one.returns) for one in groups})
     return (
-        f"{' to '.join(map(str, runs))} runs for each setting of {groups[0].updates:,} updates, "
+        f"{' to '.join(map(str, runs))} run{'s' * (runs != [1])} for each setting, of {groups[0].updates:,} updates; "
         f"{groups[0].returns.shape[1]} final episodes each."
     )
 
