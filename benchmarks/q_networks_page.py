@@ -44,7 +44,8 @@ NOTES = (
 WORDS = {
     "Teacher, student": "A DQN agent, and a smaller network of the same kind that learns from its action values.",
     "Score": "The student's return over the teacher's, in the same 100 episodes, which no training saw. 1 is as good.",
-    "[a, b]": "A 95 % interval: runs and episodes drawn anew. It tells what chance in both may do; three runs are few.",
+    "[a, b]": "A 95 % interval: runs and episodes drawn anew. Three runs are few; of a single one only the episodes "
+    "count: what another training would give is not in it.",
     "Verdict": "Computed from the data. Reproduced: all statements of the claim hold, each by its whole interval; "
     "partly: some; not reproduced: none.",
     "q-kl, q-mse, q-ce, q-nll": "KL(softmax(Q_T/τ)‖softmax(Q_S)); Σ (Q_S - Q_T)²; the cross-entropy with both sides "
@@ -252,7 +253,7 @@ def interval(returns: np.ndarray) -> str:
     return f"{returns.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
-def findings(study: Study, options: dict[str, Any]) -> Findings:
+def findings(study: Study, planned: int, options: dict[str, Any]) -> Findings:
     figures: list[Figure] = [size_panel(study)]
     if len(study.temperatures) > 1:
         figures.append(temperature_panel(study))
@@ -262,6 +263,9 @@ def findings(study: Study, options: dict[str, Any]) -> Findings:
         f"tried on {len(study.games)} games of MinAtar ({', '.join(study.games)}), with the teachers in "
         "`teachers/minatar`; each verdict is computed from the runs."
     )
+    finished = sum(len(one.returns) for one in study.groups)
+    if finished < planned:
+        summary += f" Only {finished} of {planned} runs are finished: what is said here is provisional."
     settings = {
         "options": options,
         "runs": [one.setting.name for one in study.groups],
@@ -272,7 +276,7 @@ def findings(study: Study, options: dict[str, Any]) -> Findings:
 
 def write(settings: Sequence[Setting], seeds: int, out: Path, page: Path, options: dict[str, Any]) -> None:
     """``page.md``, its figures and ``findings.json``."""
-    found = findings(Study(read(settings, seeds, out)), options)
+    found = findings(Study(read(settings, seeds, out)), seeds * len(settings), options)
     page.mkdir(parents=True, exist_ok=True)
     found.write(page)
     sheets = shown(found.figures)

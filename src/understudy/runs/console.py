@@ -88,7 +88,7 @@ class Pace:
     @property
     def left(self) -> float | None:
         """Seconds, at most: a run that reaches its target ends sooner."""
-        return (self.budget - self.steps) / self.rate if self.steps > self.first else None
+        return max(0.0, self.budget - self.steps) / self.rate if self.steps > self.first else None
 
     def __str__(self) -> str:
         return f"{self.done}, {self.speed}"
