@@ -86,3 +86,10 @@ def test_time_left_is_the_rest_of_the_budget_at_the_rate_so_far() -> None:
     assert pace.rate == pytest.approx(10, rel=0.01)
     assert pace.left == pytest.approx(20, rel=0.01)
     assert [clock(s) for s in (7, 754, 3723)] == ["0:07", "12:34", "1:02:03"]
+
+
+def test_no_time_is_left_once_the_budget_is_overshot() -> None:
+    pace = Pace(1000)
+    pace.begun -= 10
+    pace.steps = 1200
+    assert pace.left == 0
