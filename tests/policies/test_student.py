@@ -74,7 +74,7 @@ def test_the_seed_decides_the_weights_and_nothing_else_does():
         (
             "cnn:small",
             "discrete",
-            (16 * 1 * 9 + 16) + (32 * 16 * 9 + 32) + (32 * 4 * 4 * 128 + 128) + (128 * 3 + 3),
+            (16 * 1 * 9 + 16) + (32 * 16 * 9 + 32) + (32 * 5 * 5 * 128 + 128) + (128 * 3 + 3),
         ),
     ],
 )

@@ -59,8 +59,8 @@ def acts(observation: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"env": "MountainCar-v0"}, SpaceError, ("(4,)", "(2,)", "Discrete(3)")),
-        ({"teacher_view": "0,1"}, SpaceError, ("(4,)", "(2,)")),
+        ({"env": "MountainCar-v0"}, SpaceError, ("Box(4 of float32", "Box(2 of float32", "Discrete(3)")),
+        ({"teacher_view": "0,1"}, SpaceError, ("Box(4 of float32", "Box(2 of float32")),
         ({"student_view": "0,7"}, SpaceError, ("'0,7'", "0 to 3")),
         ({"critic_view": "key:a", "method": "n-distill+r"}, SpaceError, ("'key:a'", "selects keys")),
         ({"student": "cnn:small"}, SpaceError, ("needs pictures", "mlp:64,64")),

@@ -118,7 +118,7 @@ def _changed(cell: Cell, now: Mapping[str, Any]) -> str:
     others = [
         f"{one} {getattr(old, one)!r}, now {getattr(cell.config, one)!r}"
         for one in names
-        if getattr(old, one) != getattr(cell.config, one)
+        if not _alike(one, getattr(old, one), getattr(cell.config, one))
     ]
     if others:
         return f"begun with other settings ({'; '.join(others)}). Choose another --out, or remove what is there"
@@ -126,6 +126,13 @@ def _changed(cell: Cell, now: Mapping[str, Any]) -> str:
     if files:
         return f"begun with other files ({'; '.join(files)}). Put the old ones back, or choose another --out"
     return ""
+
+
+def _alike(option: str, old: Any, new: Any) -> bool:
+    """Whether an option says the same; of a method's file not the place counts but the contents, compared apart."""
+    if option == "method" and ".toml" in f"{old}" and ".toml" in f"{new}":
+        return Path(old).name == Path(new).name
+    return bool(old == new)
 
 
 class _Unheard(Silent):
