@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from understudy.math.distributions import Family
+from understudy.methods import QMethod
 from understudy.reports.run_words import valued
 from understudy.runs.action_values import action_values
 from understudy.runs.agreement import Asked
@@ -48,16 +49,23 @@ def test_where_nothing_is_better_than_anything_no_share_is_said() -> None:
     found = action_values(asked(np.ones((2, 3)), STUDENT[:2]), 1.0, None)
     assert found is not None
     assert found["weighted"] is None
-    assert "weighted by that" not in valued(found, True)
+    assert "weighted by that" not in valued(found)
 
 
 def test_a_teacher_without_action_values_has_nothing_to_say() -> None:
     assert action_values(asked(TEACHER, STUDENT), None, 1.0) is None
-    assert valued(None, True) == ""
+    assert valued(None) == ""
 
 
 def test_the_words_leave_out_what_a_row_does_not_learn() -> None:
-    found = action_values(asked(TEACHER, STUDENT), 1.0, 1.0)
-    assert "80 % are the same" in valued(found, True)
-    assert "their level in a state by" in valued(found, True)
-    assert "nothing of the level" in valued(found, False)
+    told = valued(action_values(asked(TEACHER, STUDENT), 1.0, 1.0))
+    assert "80 % are the same" in told
+    assert "their level in a state by" in told
+    assert "nothing of the level" in valued(action_values(asked(TEACHER, STUDENT), 1.0, 1.0, levelled=False))
+
+
+def test_a_row_of_ones_own_is_asked_for_its_level_too() -> None:
+    """Softmax leaves a constant free, under whatever name."""
+    assert not QMethod("mine", "ce").fixes_level
+    assert QMethod("mine", "mse").fixes_level
+    assert QMethod("mine", "ce", td=0.5).fixes_level

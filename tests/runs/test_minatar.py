@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import understudy
+from cutter import Cut, Cutter
 from understudy.envs.of_gym import make
 from understudy.runs import run as running
 from understudy.runs.config import DistillConfig
@@ -22,22 +23,6 @@ pytest.importorskip("minatar", reason="MinAtar is not installed (extra minatar)"
 
 TEACHERS = Path(__file__).resolve().parents[2] / "teachers" / "minatar"
 GAMES = {"freeway": "Freeway", "breakout": "Breakout", "space_invaders": "SpaceInvaders"}
-
-
-class Cut(BaseException):
-    """The end of a process, as far as that is possible within one."""
-
-
-class Cutter(Silent):
-    """Cuts a run off after so many rounds."""
-
-    def __init__(self, rounds: int) -> None:
-        self.left = rounds
-
-    def progress(self, steps: int, recovered: float | None = None) -> None:
-        self.left -= 1
-        if not self.left:
-            raise Cut
 
 
 def asked(out: Path, **options: Any) -> DistillConfig:

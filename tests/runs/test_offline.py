@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 
 import understudy
+from cutter import Cut, Cutter
 from understudy.cli import main
 from understudy.engines.actor import PolicyActor
 from understudy.envs.actions import ActionMap
@@ -294,22 +295,6 @@ def test_the_student_that_is_saved_is_the_best_of_those_looked_at(cartpole: Path
 
 
 # Stopped and gone on
-
-
-class Cut(BaseException):
-    """The end of a process."""
-
-
-class Cutter(Silent):
-    """Cuts a run off after so many rounds."""
-
-    def __init__(self, rounds: int) -> None:
-        self.left = rounds
-
-    def progress(self, steps: int, recovered: float | None = None) -> None:
-        self.left -= 1
-        if not self.left:
-            raise Cut
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import torch
 from gymnasium import spaces
 
 import understudy
+from cutter import Cut, Cutter
 from understudy.engines import replay
 from understudy.errors import ConfigurationError, MethodError, RunError, TeacherError, UnderstudyError
 from understudy.math.distributions import Categorical
@@ -44,20 +45,6 @@ def balance(observation: np.ndarray) -> dict[str, np.ndarray]:
     """Action values that balance the pole, about 50."""
     score = observation @ PUSHES
     return {"q": np.stack([50 - score, 50 + score], -1)}
-
-
-class Cut(BaseException):
-    """The end of a process."""
-
-
-class Cutter(Silent):
-    def __init__(self, rounds: int) -> None:
-        self.left = rounds
-
-    def progress(self, steps: int, recovered: float | None = None) -> None:
-        self.left -= 1
-        if not self.left:
-            raise Cut
 
 
 def asked(out: Path, **options: Any) -> DistillConfig:

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import understudy
+from cutter import Cut, Cutter
 from understudy.envs.actions import family_of
 from understudy.errors import MissingExtra, RunError
 from understudy.policies.student import Student
@@ -37,32 +38,6 @@ SMALL: dict[str, Any] = {
     "student": "mlp:8", "evaluation_episodes": 4, "final_episodes": 4, "target": 3.0, "seed": 3,
     "env_args": '{"max_episode_steps": 100}',
 }  # fmt: skip
-
-
-class Cut(BaseException):
-    """The end of a process, as far as that is possible within one."""
-
-
-class Cutter(Silent):
-    """Cuts a run off after so many rounds, and hears what is said."""
-
-    def __init__(self, rounds: int | None = None) -> None:
-        self.left, self.notes, self.warnings, self.begun = rounds, list[str](), list[str](), 0
-
-    def begin(self, steps: int, what: str = "", unit: str = "steps", done: int = 0) -> None:
-        self.begun = done
-
-    def progress(self, steps: int, recovered: float | None = None) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if not self.left:
-                raise Cut
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def asked(out: Path, **options: Any) -> DistillConfig:

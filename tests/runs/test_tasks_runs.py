@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cutter import Cut, Cutter
 from understudy.cli import main
 from understudy.errors import ConfigurationError, RunError, TeacherError
 from understudy.runs import run as running
@@ -34,28 +34,6 @@ CARTPOLE, LANDER = TEACHERS / "ppo-CartPole-v1.zip", TEACHERS / "ppo-LunarLander
 CLOCK = {"seconds", "evaluation_seconds", "final_seconds", "total_seconds", "cpu_seconds", "path"}
 SMALL: dict[str, Any] = {"student": "mlp:8,8", "evaluation_episodes": 4, "final_episodes": 4, "target": 3.0, "seed": 3}
 SHORT = {"max_episode_steps": 100}
-
-
-class Cut(BaseException):
-    """The end of a process, as far as that is possible within one."""
-
-
-class Cutter(Silent):
-    """Cuts a run off after so many rounds, or asks it to stop as Ctrl-C does."""
-
-    def __init__(self, rounds: int | None = None, politely: bool = False) -> None:
-        self.left, self.politely, self.notes = rounds, politely, list[str]()
-
-    def progress(self, steps: int, recovered: float | None = None) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if not self.left and self.politely:
-                signal.raise_signal(signal.SIGINT)
-            elif not self.left:
-                raise Cut
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def asked(out: Path, **options: Any) -> TasksConfig:

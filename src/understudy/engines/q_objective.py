@@ -155,12 +155,7 @@ class QObjective:
         found = torch.cat(answers).reshape(*lead, -1)
         found = found if self.scale is None else found * self.scale
         played = found[torch.as_tensor(window.valid)]
-        # minus infinity is a logit like any other: an action that the teacher never takes
-        if not bool((played < torch.inf).all() if self.scale is None else played.isfinite().all()):
-            raise TeacherError(
-                f"{self.teacher.description} answers action values that are infinite or not a number; look at its "
-                "weights and at what it is shown"
-            )
+        check_values(self.teacher, played, logits=self.scale is None)
         return found
 
     def loss(self, columns: Columns, method: QMethod) -> Tensor:
@@ -224,6 +219,15 @@ def values_of(teacher: Policy, method: QMethod) -> float | None:
             "out. Use q-nll"
         )
     return scale
+
+
+def check_values(teacher: Policy, values: Tensor, logits: bool = False) -> None:
+    """TeacherError for numbers that are none; of ``logits`` minus infinity is one: an action that is never taken."""
+    if not bool((values < torch.inf).all() if logits else values.isfinite().all()):
+        raise TeacherError(
+            f"{teacher.description} answers action values that are infinite or not a number; look at its weights and "
+            "at what it is shown"
+        )
 
 
 def as_seen(window: Window, view: Callable[[Any], Any]) -> Window:

@@ -98,6 +98,16 @@ class QMethod:
         return self.learns_by_td or self.distance in ON_SCALE
 
     @property
+    def fixes_level(self) -> bool:
+        """Whether the values of a state are right or wrong as a whole; softmax leaves a constant free."""
+        return self.learns_by_td or self.distance == "mse"
+
+    @property
+    def trusts_temperature(self) -> bool:
+        """Whether the student's numbers, divided by the temperature, are the policy that was learned."""
+        return self.gives_values and (self.distance in ON_SCALE or not self.distils)
+
+    @property
     def text(self) -> str:
         """What is minimised, as a person writes it."""
         distance = [f"{_factor(self.weight)}{DISTANCES[self.distance]}"] if self.distils else []

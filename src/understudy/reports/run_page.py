@@ -108,7 +108,7 @@ def _seen(folder: RunFolder, evidence: Mapping[str, Any], env: str) -> dict[str,
     return {
         "episodes": shown(run_figures.episodes(evidence["players"])),
         "agreement": agreement,
-        "valued": valued(evidence["action_values"], not re.match(r"q-ce\b", folder.result.method)),
+        "valued": valued(evidence["action_values"]),
         "shortened": shortened(evidence["looked"]["actions"]),
         "grids": grids(agreement, env) if choices else [],
         "parted": parted(agreement, env) if choices else "",

@@ -56,9 +56,8 @@ def bytes_text(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
-def valued(found: Mapping[str, Any] | None, levelled: bool) -> str:
-    """Greedy play as the teacher's action values see it; empty where it has none. ``levelled``: whether the student's
-    values have a level of their own to be right or wrong."""
+def valued(found: Mapping[str, Any] | None) -> str:
+    """Greedy play as the teacher's action values see it; empty where it has none."""
     if not found:
         return ""
     gap, weighted = number(found["gap"]), found["weighted"]
@@ -69,8 +68,8 @@ def valued(found: Mapping[str, Any] | None, levelled: bool) -> str:
     if found["error"] is None:
         return f"{text}."
     text += f"; its own differences between actions are off by {number(found['error'])} on average"
-    if not levelled:
-        return f"{text}. `q-ce` says nothing of the level of its values in a state, so that this is not compared."
+    if found["level"] is None:
+        return f"{text}. Its row says nothing of the level of values in a state, so that this is not compared."
     level, spread = number(found["level"]), number(found["spread"])
     return f"{text}, their level in a state by {level}, where the teacher's varies with a deviation of {spread}."
 

@@ -220,6 +220,7 @@ def _compared(run: Reopened, visits: Sequence[Visit], place: str | None, note: N
     with closing(run.simulator(1)) as simulator:
         actions, names = run.actions(simulator), entries(simulator.observation_space)
     teachers, students = (visit.asked for visit in visits)
+    scales, row = (score_scale(run.teacher), score_scale(run.student)), run.config.row()
     both = teachers + students
     states = []
     for s in apart(both, DISAGREEMENTS):
@@ -233,7 +234,7 @@ def _compared(run: Reopened, visits: Sequence[Visit], place: str | None, note: N
     return {
         "entries": names,
         "agreement": agreement(students, actions),
-        "action_values": action_values(students, score_scale(run.teacher), score_scale(run.student)),
+        "action_values": action_values(students, *scales, getattr(row, "fixes_level", True)),
         "mean_divergence": {visit.who: float(visit.asked.divergence.mean()) for visit in visits},
         "disagreements": states,
     }

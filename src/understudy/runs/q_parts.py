@@ -10,7 +10,7 @@ import torch
 from gymnasium import Space
 
 from understudy.engines.actor import PolicyActor
-from understudy.engines.q_objective import QObjective, Target, as_seen
+from understudy.engines.q_objective import QObjective, Target, as_seen, check_values
 from understudy.engines.replay import check_memory, check_stacks, stacked_frames
 from understudy.engines.schedule import Rhythm
 from understudy.engines.source import FreshRollouts
@@ -18,7 +18,7 @@ from understudy.envs.actions import ActionMap
 from understudy.envs.rollout import Rollout, Window
 from understudy.envs.simulator import Simulator, blank
 from understudy.envs.views import ObservationViews
-from understudy.errors import ConfigurationError, MethodError, TeacherError
+from understudy.errors import ConfigurationError, MethodError
 from understudy.math.q_losses import gaps
 from understudy.methods import QMethod
 from understudy.policies.policy import Policy, score_scale, tensors
@@ -107,11 +107,7 @@ def _temperature(config: DistillConfig, teacher: Policy, views: ObservationViews
     seen = tensors(views.teacher(window.observation), config.device)
     seen = {k: v.flatten(0, 1) for k, v in seen.items()} if isinstance(seen, dict) else seen.flatten(0, 1)
     values = teacher(seen)[0].policy.flat * scale
-    if not bool(values.isfinite().all()):
-        raise TeacherError(
-            f"{teacher.description} answers action values that are infinite or not a number; look at its weights and "
-            "at what it is shown"
-        )
+    check_values(teacher, values)
     return sharpness(values) if config.teacher_temperature is None else config.teacher_temperature
 
 
@@ -146,8 +142,7 @@ def q_objective(
     device: str,
 ) -> QObjective:
     """The student and what it learns by."""
-    on_teachers_scale = method.distance in ("mse", "ce") or not method.distils
-    own = (seen.temperature if on_teachers_scale else 1.0) if method.gives_values else None
+    own = (seen.temperature if method.trusts_temperature else 1.0) if method.gives_values else None
     student = Student(
         student_space, action_space, teacher.family, config.student, temperature=own, seed=config.seed
     ).to(device)
