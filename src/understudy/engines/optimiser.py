@@ -28,6 +28,7 @@ class FlatAdam:
         self.flat = torch.cat([p.detach().reshape(-1) for p in self.parameters])
         self.grad, self.mean = torch.zeros_like(self.flat), self.flat.clone()
         self.first, self.second = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
+        self.room = torch.empty_like(self.flat)  # for roots: a new vector a step costs more than they do
         self.stride: Tensor | None = None
         self._tie()
 
@@ -60,7 +61,8 @@ class FlatAdam:
         scale = (1 - gamma**self.count) ** 0.5
         step = -self.learning_rate * scale / (1 - beta**self.count)
         direction = self.first if self.stride is None else self.first * self.stride
-        self.flat.addcdiv_(direction, self.second.sqrt().add_(EPSILON * scale), value=step)
+        root = torch.sqrt(self.second, out=self.room).add_(EPSILON * scale)
+        self.flat.addcdiv_(direction, root, value=step)
 
     def state(self) -> dict[str, Any]:
         """What steps change besides the parameters, which are their modules' to keep."""

@@ -25,7 +25,7 @@ from understudy.policies.policy import Observation
 
 GOES_ON, TERMINATED, TRUNCATED, BROKEN_OFF = range(4)
 """How a row's step ended. Broken off: what came after it was never seen."""
-GATHERED = 32 << 20  # bytes of observations gathered in one call
+GATHERED = 8 << 20  # bytes of observations gathered in one call; larger blocks are fetched from the system each time
 YOUNG = 64  # rows of a copy, below which it may be that none has a successor yet
 
 
@@ -195,7 +195,8 @@ class Replay:
                 found[name + key.removeprefix("observation")] = held.index_select(0, place)
                 continue
             back = torch.arange(1 - self.frames, 1)
-            stack = held[self._after(place[:, None], back)]
+            rows = self._after(place[:, None], back)
+            stack = held.index_select(0, rows.flatten()).view(*rows.shape, *held.shape[1:])
             found[name] = stack.movedim(1, -1) if self.last_axis else stack
         return found
 
