@@ -296,9 +296,16 @@ class Objective:
 
     def loss(self, columns: Columns, method: Method) -> Tensor:
         """The surrogate of a minibatch ``[L, B, ...]``, and the critic's error; ``method`` has numbers for weights."""
+        return self.loss_of(self.answered(columns), columns, method)
+
+    def answered(self, columns: Columns) -> Distribution:
+        """The student's distribution ``[L, B]`` on a minibatch."""
         features = columns.get("features")
         seen = observation_of("observation", columns) if features is None else Encoded(features)
-        policy, _ = self.run(seen, columns.get("memory"))
+        return self.run(seen, columns.get("memory"))[0]
+
+    def loss_of(self, policy: Distribution, columns: Columns, method: Method) -> Tensor:
+        """:meth:`loss` where the student's distribution on the minibatch is known."""
         student = Heads(policy, columns.get("student_value"))
         teacher = student
         if "teacher" in columns:
