@@ -39,7 +39,7 @@ NOTES = (
     "Sticky actions (probability 0.1) and growing difficulty are MinAtar's defaults.",
     "Episodes of Freeway are cut after 500 steps, a fifth of their length, and those of the other games after 2,500.",
     "A run keeps the best student of its evaluations of 10 episodes each, the library's rule; final ones are others.",
-    "R15's third claim, one network for several games, is not on this page.",
+    "R15's third claim, one network for several games, is measured in benchmarks/q_three_in_one.md.",
 )
 WORDS = {
     "Teacher, student": "A DQN agent, and a smaller network of the same kind that learns from its action values.",
