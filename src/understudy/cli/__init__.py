@@ -145,6 +145,10 @@ COMMANDS = {
         "Make a run ready for the Hugging Face Hub, and upload it if asked.",
         configured("push", "export.push_config:PushConfig", "export.push:run"),
     ),
+    "stages": Command(
+        "Train one policy on one task after the other, without forgetting.",
+        configured("stages", "stages.config:StagesOptions", "stages.command:run"),
+    ),
     "methods": Command("List the distillation methods.", methods),
     "advise": Command(
         "Say which method suits, and measure a teacher for it.",

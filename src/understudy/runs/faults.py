@@ -36,23 +36,26 @@ class Counted(Protocol):
 
 
 @contextmanager
-def told(folder: Folder, learner: Counted) -> Iterator[None]:
-    """Errors of the environment, the teacher, the training and the disk, and Ctrl-C, with the fix."""
+def told(folder: Folder, learner: Counted, command: str = "understudy distill") -> Iterator[None]:
+    """Errors of the environment, the teacher, the training and the disk, and Ctrl-C, with the fix.
+
+    ``command``: what goes on with such a folder, by its --resume.
+    """
     try:
         yield
     except (EnvironmentFailure, RunError, TeacherError) as error:
         text = f"{str(error).rstrip('.')}. "
         text += "" if COUNTED in text else f"The run had made {_made(learner)}. "
-        raise type(error)(text + kept(folder, "mend that and go on with")) from error
+        raise type(error)(text + kept(folder, "mend that and go on with", command)) from error
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno not in OF_DISKS:
             raise
         why = getattr(error, "strerror", None) or str(error)
         text = f"writing to {folder.path} failed after {_made(learner)}: {why}. "
-        raise RunError(text + kept(folder, "make room and go on with")) from error
+        raise RunError(text + kept(folder, "make room and go on with", command)) from error
     except KeyboardInterrupt as why:
         text = f"stopped after {_made(learner)}. {why}"
-        raise KeyboardInterrupt(text + kept(folder, "go on with")) from None
+        raise KeyboardInterrupt(text + kept(folder, "go on with", command)) from None
 
 
 def _made(learner: Counted) -> str:
@@ -62,9 +65,9 @@ def _made(learner: Counted) -> str:
     return f"{learner.updates:,} updates"
 
 
-def kept(folder: Folder, then: str) -> str:
+def kept(folder: Folder, then: str, command: str = "understudy distill") -> str:
     """What a run that stops leaves, and the command that goes on from there."""
     found = Checkpoints(folder.checkpoints).newest
     none = "The run has no checkpoint yet and will begin anew"
     what = none if found is None else f"The checkpoint at {found:,} is kept"
-    return f"{what}: {then} understudy distill --resume {folder.path}"
+    return f"{what}: {then} {command} --resume {folder.path}"

@@ -1,0 +1,295 @@
+"""From a stage's configuration to what trains it: environments, the policy it goes on from, anchors, the learner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from understudy.engines.actor import PolicyActor, random_actor
+from understudy.engines.anchored import ActiveAnchor, AnchoredObjective
+from understudy.engines.critic import Critic
+from understudy.engines.learner import Learner
+from understudy.engines.reinforce import PPO, new_critic, new_student, reinforcing
+from understudy.engines.reservoir import Reservoir, merged
+from understudy.engines.source import FreshRollouts
+from understudy.envs.actions import ActionMap
+from understudy.envs.of_gym import make
+from understudy.envs.play import play
+from understudy.envs.rollout import Actor, Episodes
+from understudy.envs.side_by_side import SideBySide
+from understudy.envs.simulator import Simulator
+from understudy.envs.views import EVERYTHING, ObservationViews
+from understudy.envs.wrappers import check_spaces
+from understudy.errors import ConfigurationError, SpaceError, said_of
+from understudy.methods.anchor import Anchor
+from understudy.methods.catalogue import TASK_REWARD
+from understudy.methods.method import CONTROLS
+from understudy.policies.policy import Policy
+from understudy.policies.shared import share
+from understudy.policies.student import Student
+from understudy.policies.student_file import load_student
+from understudy.policies.teachers import open_teacher
+from understudy.runs.option_texts import parse_env_args
+from understudy.stages.config import FRESH, LAST, Stage, StagesConfig
+from understudy.stages.folder import StagesFolder
+
+BENCH = 25
+VIEWS = ObservationViews(EVERYTHING, EVERYTHING, EVERYTHING)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How environments are made: those of one stage, or of several side by side, with each one's share of copies."""
+
+    stages: tuple[Stage, ...]
+    shares: tuple[float, ...] = (1.0,)
+
+    def make(self, copies: int, asynchronous: bool = False) -> Simulator:
+        """A new simulator of so many copies."""
+        counts = self._counts(copies)
+        made: list[Simulator] = []
+        try:
+            for stage, count in zip(self.stages, counts, strict=True):
+                if count:
+                    made.append(_made(stage, count))
+            return made[0] if len(made) == 1 else SideBySide(made)
+        except BaseException:
+            for one in made:
+                one.close()
+            raise
+
+    def _counts(self, copies: int) -> list[int]:
+        """Whole numbers near the shares, each at least 1 where there are enough copies."""
+        others = [max(1, round(copies * share)) for share in self.shares[1:]]
+        first = copies - sum(others)
+        if first < 1:
+            raise ConfigurationError(
+                f"stage {self.stages[0].name}: {copies} copies do not go round {len(self.stages)} tasks; raise copies"
+            )
+        return [first, *others]
+
+
+def _made(stage: Stage, copies: int) -> Simulator:
+    with said_of(f"stage {stage.name}"):
+        return make(stage.env, copies, wrappers=stage.wrap, env_kwargs=parse_env_args(stage.env_args))
+
+
+class Benches:
+    """A simulator for each task's evaluations, made when first used."""
+
+    def __init__(self, config: StagesConfig) -> None:
+        self.config, self.made = config, dict[str, Simulator]()
+
+    def of(self, stage: Stage) -> Simulator:
+        if stage.name not in self.made:
+            self.made[stage.name] = _made(stage, min(BENCH, max(2, self.config.evaluation_episodes)))
+        return self.made[stage.name]
+
+    def play(self, stage: Stage, policy: Policy, seeds: Sequence[int]) -> Episodes:
+        """One episode a seed, with deterministic actions."""
+        actor = PolicyActor(policy, EVERYTHING, None, self.config.device)
+        return self.play_actor(stage, actor, ActionMap(policy.family, self.of(stage).action_space), seeds)
+
+    def play_random(self, stage: Stage, policy: Policy, seeds: Sequence[int]) -> Episodes:
+        """By a policy that acts at random; ``policy``: whose kind of actions."""
+        actions = ActionMap(policy.family, self.of(stage).action_space)
+        return self.play_actor(stage, random_actor(actions), actions, seeds)
+
+    def play_actor(self, stage: Stage, actor: Actor, actions: ActionMap, seeds: Sequence[int]) -> Episodes:
+        return play(self.of(stage), actions, actor, seeds)
+
+    def close(self) -> None:
+        """Let go of all; they are made anew where they are used again."""
+        for one in self.made.values():
+            one.close()
+        self.made.clear()
+
+
+@dataclass
+class Parts:
+    """A stage, ready to go. ``players``: who plays each task; with one head the student plays them all."""
+
+    stage: Stage
+    origin: Origin
+    simulator: Simulator
+    student: Student
+    learner: Learner
+    gamma: float
+    goes_on: bool
+    players: dict[str, Student] = field(default_factory=dict)
+
+    def player(self, task: str) -> Policy:
+        return self.players.get(task, self.student)
+
+    def close(self) -> None:
+        self.simulator.close()
+
+
+def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Student | None) -> Parts:
+    """Open, check and join what stage ``number`` needs. ``begun``: the policy that it goes on from."""
+    stage = config.stages[number]
+    earlier = {one.name: one for one in config.stages[:number]}
+    others = tuple(earlier[name] for name in stage.joint)
+    share_each = stage.share / max(1, len(others))
+    origin = Origin((stage, *others), (1 - stage.share if others else 1.0, *(share_each for _ in others)))
+    simulator = origin.make(config.copies)
+    try:
+        with said_of(f"stage {stage.name}"):
+            options = PPO(**config.options(stage))
+            student, players = _policies(config, number, folder, simulator, begun)
+            learner = _learner(config, number, folder, simulator, student, options, begun is not None)
+        return Parts(stage, origin, simulator, student, learner, options.gamma, begun is not None, players)
+    except BaseException:
+        simulator.close()
+        raise
+
+
+def _policies(
+    config: StagesConfig, number: int, folder: StagesFolder, simulator: Simulator, begun: Student | None
+) -> tuple[Student, dict[str, Student]]:
+    """Who learns, and who else plays with its body."""
+    stage = config.stages[number]
+    spaces = simulator.observation_space, simulator.action_space
+    if begun is None:
+        return new_student(*spaces, config.student, seed=config.seed).to(config.device), {}
+    check_fits(begun, simulator)
+    student = trainable(begun).to(config.device)
+    if stage.heads != "own":
+        return student, {}
+    players = _heads(config, number, folder)
+    share([student, *players.values()], "own")
+    return student, players
+
+
+def _heads(config: StagesConfig, number: int, folder: StagesFolder) -> dict[str, Student]:
+    """Earlier stages' students as the last one left them: with a head of their own, or with its one head."""
+    last = folder.stage(config.stages[number - 1].name)
+    found = {}
+    for stage in config.stages[:number]:
+        own = last.heads / stage.name
+        path = own if own.is_dir() else last.student
+        found[stage.name] = trainable(load_student(path)).to(config.device)
+    return found
+
+
+def check_fits(student: Student, simulator: Simulator) -> None:
+    """SpaceError where a policy cannot go on in this environment."""
+    if student.observation_space.shape != simulator.observation_space.shape:
+        raise SpaceError(
+            f"the policy sees {student.observation_space}, {simulator.spec_id} shows {simulator.observation_space}: "
+            "stages share their observations. Wrap the environments alike, or begin = 'fresh'"
+        )
+    check_spaces(
+        student.observation_space, student.action_space, simulator.observation_space, simulator.action_space, False,
+        "the policy", "Stages share their spaces: wrap the environments alike, or begin = 'fresh'.",
+    )  # fmt: skip
+
+
+def trainable(student: Student) -> Student:
+    """A student from a file learns on."""
+    student.train()
+    for parameter in student.parameters():
+        parameter.requires_grad_(True)
+    return student
+
+
+def _learner(
+    config: StagesConfig,
+    number: int,
+    folder: StagesFolder,
+    simulator: Simulator,
+    student: Student,
+    options: PPO,
+    goes_on: bool,
+) -> Learner:
+    stage, seed = config.stages[number], config.seed + 1000 * number
+    learner = reinforcing(
+        options, simulator, student, VIEWS,
+        critic=_critic(config, number, folder, simulator, student, options) if goes_on else None,
+        budget=stage.steps, seed=seed, device=config.device,
+    )  # fmt: skip
+    if stage.anchors:
+        anchors = [_anchor(row, config, number, folder, simulator) for row in stage.anchors]
+        learner.objective = AnchoredObjective(
+            learner.objective,  # type: ignore[arg-type]
+            anchors,
+            seed=seed,
+            observation_space=simulator.observation_space,
+        )
+    return learner
+
+
+def _critic(
+    config: StagesConfig, number: int, folder: StagesFolder, simulator: Simulator, student: Student, options: PPO
+) -> Critic | None:
+    """The last stage's critic, where the stage goes on with it."""
+    if config.stages[number].critic != "keep":
+        return None
+    state = folder.stage(config.stages[number - 1].name).kept("critic")
+    if state is None:
+        raise ConfigurationError("critic = 'keep', but the last stage has none; use critic = 'fit'")
+    critic = new_critic(options, simulator, student, VIEWS, TASK_REWARD, config.seed)
+    try:
+        critic.load_state_dict(state)
+    except RuntimeError:
+        raise ConfigurationError(
+            f"critic = 'keep', but the last stage's critic is not of {student.spec}; use critic = 'fit'"
+        ) from None
+    return critic
+
+
+def _anchor(row: Anchor, config: StagesConfig, number: int, folder: StagesFolder, simulator: Simulator) -> ActiveAnchor:
+    """A row's policy, opened: an earlier stage's or a file's; with the states of the stages up to it."""
+    names = [one.name for one in config.stages[:number]]
+    policy: Any = row.policy
+    if row.policy in names:
+        policy = load_student(folder.stage(str(row.policy)).student)
+    elif isinstance(row.policy, str):
+        policy = open_teacher(
+            row.policy, observation_space=simulator.observation_space, action_space=simulator.action_space
+        )
+    return ActiveAnchor(row, policy, stored=_stored(row, config, names, folder))
+
+
+def _stored(row: Anchor, config: StagesConfig, names: list[str], folder: StagesFolder) -> Reservoir | None:
+    """The states that an anchor recalls: those named, else of all stages up to its own, with their own answers."""
+    if row.states == "visited":
+        return None
+    wanted = str(row.stored).split(",") if row.stored else names[: names.index(str(row.policy)) + 1 or len(names)]
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise ConfigurationError(f"anchor {row.label}: stored names {unknown[0]!r}, which is no earlier stage")
+    found = [folder.stage(name).stored() for name in wanted]
+    return merged(found, sum(len(one) for one in found), np.random.default_rng([config.seed, len(names)]))
+
+
+def collect_states(parts: Parts, config: StagesConfig, seed: int) -> Reservoir | None:
+    """States of the stage's own task under its final policy, as it acts in training, with its answers."""
+    stage, student = parts.stage, parts.student
+    if not stage.store or student.memory_size:
+        return None
+    simulator = Origin((stage,)).make(config.copies)
+    try:
+        source = FreshRollouts(
+            simulator, CONTROLS["student"], student, student, VIEWS, collect=2 * stage.store, seed=seed,
+            device=config.device,
+        )  # fmt: skip
+        reservoir = Reservoir(stage.store, np.random.default_rng([seed, 8]))
+        with torch.no_grad():
+            reservoir.watch(source.collect(0.0))
+            reservoir.label(student, device=config.device)
+        return reservoir
+    finally:
+        simulator.close()
+
+
+def begins_from(config: StagesConfig, number: int) -> str | None:
+    """The earlier stage whose policy this one goes on from; None: it begins afresh."""
+    stage = config.stages[number]
+    if number == 0 or stage.begin == FRESH:
+        return None
+    return config.stages[number - 1].name if stage.begin == LAST else stage.begin
