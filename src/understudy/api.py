@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy.checks.config import DoctorConfig
@@ -17,12 +18,15 @@ from understudy.runs.fields import fields_of
 from understudy.runs.result import Result
 from understudy.runs.tasks.folder import is_of_tasks
 from understudy.runs.tasks.result import TasksResult
+from understudy.stages.config import FILE as STAGES
+from understudy.stages.config import StagesConfig
 
 if TYPE_CHECKING:
     from understudy.checks.finding import Finding
     from understudy.comparison.summary import Comparison
     from understudy.export.command import Exported
     from understudy.export.push import Pushed
+    from understudy.stages.result import StagesResult
 
 
 def distill(
@@ -49,11 +53,19 @@ def distill(
         )
     named = {name: _name(one) for name, one in (("teacher", teacher), ("env", env)) if one is not None}
     config = DistillConfig.of({**named, "student": student, "method": method} | options)
+    if config.continue_with != "none":
+        from understudy.stages.continued import check_continues
+
+        check_continues(config, _object(env))
     result = execute.distill(config, teacher=_object(teacher), env=_object(env))
     if config.report:
         from understudy.reports.command import finish
 
         finish(result.path, teacher=_object(teacher), env=_object(env), quiet=config.quiet)
+    if config.continue_with != "none":
+        from understudy.stages.continued import continue_with_rl
+
+        continue_with_rl(result.path, open_console(config.quiet))
     return result
 
 
@@ -78,6 +90,21 @@ def evaluate(
     own = {"path": _name(policy), "env": _name(env), "episodes": episodes, "seed": seed}
     config = EvaluateConfig.of(own | {"stochastic": not deterministic, "wrap": tuple(wrappers)} | options)
     return evaluation.evaluate(config, policy=_object(policy), env=_object(env))
+
+
+def train_stages(stages: Sequence[Mapping[str, Any]], student: str = "mlp:64,64:tanh", **options: Any) -> StagesResult:
+    """Train one policy in stages, each a table with ``name``, ``env`` and what else docs/stages.md lists.
+
+    options: those of all stages: ``out``, ``seed``, ``copies``, ``ppo`` (a table of PPO's options) ... The result has
+    ``matrix``, the returns on every task after every stage; each stage lies in a folder of ``result.path``.
+
+        >>> understudy.train_stages(
+        ...     [{"name": "chase", "env": "understudy/Pursuit-v0"},
+        ...      {"name": "dodge", "env": "understudy/Evasion-v0", "anchors": [{"policy": "chase"}]}])
+    """
+    from understudy.stages.execute import run_stages
+
+    return run_stages(StagesConfig.of({**options, "stages": stages, "student": student}))
 
 
 def distill_tasks(
@@ -106,12 +133,13 @@ def distill_tasks(
     return result
 
 
-def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -> Result | TasksResult:
+def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -> Result | TasksResult | StagesResult:
     """Go on with the run in ``path``, which was stopped, to the result that it would have had.
 
     teacher, env: given again where they were objects when the run was begun. A finished run's result is answered as it
     is. The run follows its own config.toml, code that it names included, so that the folder must be one's own. Raises
-    RunError: another process is at the run, or its teacher has changed. A run of several tasks answers a TasksResult.
+    RunError: another process is at the run, or its teacher has changed. A run of several tasks answers a TasksResult,
+    and training in stages a StagesResult.
 
         >>> result = understudy.resume("runs/ppo-CartPole-v1-mlp-16-16-s1")
     """
@@ -119,6 +147,10 @@ def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -
         from understudy.runs.tasks.execute import resume_tasks
 
         return resume_tasks(os.fspath(path))
+    if (Path(path) / STAGES).is_file():
+        from understudy.stages.execute import resume_stages
+
+        return resume_stages(path)
     return execute.resume(os.fspath(path), teacher=teacher, env=env)
 
 

@@ -47,9 +47,13 @@ def distill(words: Sequence[str]) -> int:
     from understudy.runs.console import open_console
     from understudy.runs.execute import distill as execute
 
+    if config.continue_with != "none":
+        from understudy.stages.continued import check_continues
+
+        check_continues(config)
     result = execute(config, console=open_console(config.quiet))
     print(result.summary())
-    _page(result.path, config.quiet)
+    _after(result.path, config.quiet)
     return 0
 
 
@@ -68,18 +72,24 @@ def _resume(folder: str, words: Sequence[str]) -> int:
     if (Path(folder) / TASKS).is_file():
         return tasks.resume(folder, quiet=bool(words))
     print(resume(folder, console=open_console(True) if words else None).summary())
-    _page(folder, bool(words))
+    _after(folder, bool(words))
     return 0
 
 
-def _page(folder: str, quiet: bool) -> None:
-    """The page of the run that has just been made, where it was asked for."""
+def _after(folder: str, quiet: bool) -> None:
+    """What was asked for after a run: its page, and that its student goes on."""
     from understudy.runs.folder import RunFolder
 
-    if RunFolder.open(folder).config.report:
+    config = RunFolder.open(folder).config
+    if config.report:
         from understudy.reports.command import finish
 
         print(f"Page         {finish(folder, quiet=quiet)}")
+    if config.continue_with != "none":
+        from understudy.runs.console import open_console
+        from understudy.stages.continued import continue_with_rl
+
+        print(continue_with_rl(folder, open_console(quiet)).summary())
 
 
 def methods(words: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ def read(file: str | None, words: Sequence[str], summary: str) -> TasksConfig:
     texts, rest = _all_taken("--task", words)
     if texts:
         values["tasks"] = read_tasks(texts)
-    if not values.get("tasks"):
+    if "tasks" not in values:
         raise ConfigurationError(f"--heads and --mix are for several tasks, and none was named; write {FORM}")
     for name in ("heads", "mix"):
         found, rest = taken(f"--{name}", rest)
@@ -73,8 +73,10 @@ def read(file: str | None, words: Sequence[str], summary: str) -> TasksConfig:
     if misplaced:
         raise ConfigurationError(f"{misplaced} {given[misplaced]!r} is of no task; with several write {FORM} for each")
     common = {name: value for name, value in given.items() if name not in ("teacher", "env")}
-    first: dict[str, Any] = next(iter(own["tasks"].values()))
-    if {"teacher", "env"} <= first.keys():
+    common |= {name: value for name, value in values.items() if name not in given}  # unknown, and refused by that name
+    tables = own["tasks"]
+    first = next(iter(tables.values())) if tables and isinstance(tables, dict) else {}
+    if isinstance(first, dict) and {"teacher", "env"} <= first.keys():
         checked(DistillConfig, {**common, "teacher": first["teacher"], "env": first["env"]})
     return TasksConfig.of({**common, **own}, file or "")
 

@@ -22,6 +22,7 @@ from understudy.stages.ppo_options import check_ppo
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FILE = "stages.toml"
 LAST, FRESH = "last", "fresh"
+ROUND = 2048  # steps of all copies together
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Stage:
         "Success: an evaluation's mean return, and the next one's. None: the whole budget.", None
     )
     if_missed: Literal["go-on", "stop"] = option("What follows a budget that ends before success.", "go-on")
-    begin: str = option("What the policy goes on from: last, fresh, or an earlier stage's name.", LAST)
+    begin: str = option("What the policy goes on from: last, fresh, an earlier stage's name, or a run's folder.", LAST)
     distil: str = option("A student that the policy is distilled into first, such as mlp:64,64.", "")
     distil_steps: int = option("Budget of that distillation.", 100_000, within="[1, inf)")
     joint: tuple[str, ...] = option("Earlier stages whose tasks are trained on beside the new one.", ())
@@ -45,6 +46,7 @@ class Stage:
     heads: Literal["one", "own"] = option("The last layer: the same as before, or a stage's own on one body.", "one")
     adapters: bool = option("Freeze what was learned, and add a column that reads it (progressive networks).", False)
     critic: Literal["fit", "keep"] = option("A new critic, fitted first; or the last stage's.", "fit")
+    teacher: str = option("A teacher whose values the critic begins with, in place of returns.", "")
     fit_rounds: int = option("Rounds in which the critic is fitted and the policy frozen.", 2, within="[0, inf)")
     std: float | None = option("Deviation that a Gaussian policy explores with again.", None, within="(0, inf)")
     entropy: float | None = option("Nats that one over discrete actions has at least again.", None, within="(0, inf)")
@@ -142,8 +144,8 @@ class StagesConfig:
         return "\n".join(lines) + "\n"
 
     def options(self, stage: Stage) -> dict[str, Any]:
-        """PPO's options of a stage: its own over those of all."""
-        return {**self.ppo, **stage.ppo}
+        """PPO's options of a stage: its own over those of all; rounds are of one size for any number of copies."""
+        return {"n_steps": max(1, ROUND // self.copies), **self.ppo, **stage.ppo}
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -165,16 +167,19 @@ def _disagreements(stages: Sequence[Stage]) -> list[str]:
         before = names[:number]
         if stage.name in before:
             found.append(f"two stages are called {stage.name}")
-        if stage.begin not in (LAST, FRESH, *before):
-            found.append(f"stage {stage.name}: begin is last, fresh or an earlier stage, got {stage.begin!r}")
+        outside = stage.begin not in (LAST, FRESH, *before)
+        if outside and not Path(stage.begin).is_dir():
+            found.append(
+                f"stage {stage.name}: begin is last, fresh, an earlier stage or a run's folder, got {stage.begin!r}"
+            )
         for other in stage.joint:
             if other not in before:
                 found.append(f"stage {stage.name}: joint names {other!r}, which is no earlier stage")
-        goes_on = bool(before) and stage.begin != FRESH
+        goes_on = bool(before) and stage.begin != FRESH and not outside
         asked = [word for word, on in (("distil", stage.distil), ("heads own", stage.heads == "own")) if on]
         asked += ["adapters"] if stage.adapters else []
         if asked and not goes_on:
-            found.append(f"stage {stage.name}: {asked[0]} needs a policy to go on from, and there is none")
+            found.append(f"stage {stage.name}: {asked[0]} needs an earlier stage to go on from")
         if len(asked) > 1:
             found.append(f"stage {stage.name}: {' and '.join(asked)} exclude each other; choose one")
         found += [f"stage {stage.name}: {text}" for text in _anchors_disagree(stage, before, names)]

@@ -24,7 +24,7 @@ from understudy.runs.folder import RunFolder
 from understudy.runs.judge import final_seeds
 from understudy.stages.config import Stage, StagesConfig
 from understudy.stages.folder import StageFolder, StagesFolder
-from understudy.stages.parts import Benches, Parts, assemble, begins_from
+from understudy.stages.parts import Benches, Parts, assemble, begins_from, check_together
 from understudy.stages.result import BEFORE, StagesResult
 from understudy.stages.run import StageRun
 
@@ -36,6 +36,7 @@ MISSED = (
 def run_stages(config: StagesConfig, *, console: Console | None = None) -> StagesResult:
     """Train stage after stage; RunError: the folder is not free."""
     console = open_console(config.quiet) if console is None else console
+    check_together(config)
     with closing(StagesFolder.create(config)) as folder:
         return _executed(folder, config, console)
 
@@ -129,11 +130,13 @@ def _begun(folder: StagesFolder, config: StagesConfig, number: int, console: Con
     source = begins_from(config, number)
     if source is None:
         return None
-    stage, from_stage = config.stages[number], next(one for one in config.stages if one.name == source)
+    stage, earlier = config.stages[number], next((one for one in config.stages if one.name == source), None)
+    if earlier is None:
+        return load_student(source)
     path = folder.stage(source).path
     if not stage.distil:
         return load_student(path)
-    return load_student(_distilled(folder.stage(stage.name), stage, from_stage, path, config, console))
+    return load_student(_distilled(folder.stage(stage.name), stage, earlier, path, config, console))
 
 
 def _distilled(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from understudy.errors import ConfigurationError, SpaceError, said_of
 from understudy.methods.anchor import Anchor
 from understudy.methods.catalogue import TASK_REWARD
 from understudy.methods.method import CONTROLS
+from understudy.policies.families import family_of
 from understudy.policies.policy import Policy
 from understudy.policies.shared import share
 from understudy.policies.student import Student
@@ -78,6 +80,50 @@ def _made(stage: Stage, copies: int) -> Simulator:
         return make(stage.env, copies, wrappers=stage.wrap, env_kwargs=parse_env_args(stage.env_args))
 
 
+def check_together(config: StagesConfig) -> None:
+    """Refuse stages that don't fit each other before any of them is trained: spaces, options, anchors' policies."""
+    spaces: dict[str, tuple[Any, Any]] = {}
+    for number, stage in enumerate(config.stages):
+        with said_of(f"stage {stage.name}"), closing(_made(stage, 1)) as simulator:
+            PPO(**config.options(stage))
+            _teacher(stage, simulator)
+            spaces[stage.name] = seen, acts = simulator.observation_space, simulator.action_space
+            source = begins_from(config, number)
+            family = family_of(acts, False)
+            if source in spaces:
+                check_fits(Student(*spaces[source], family_of(spaces[source][1], False), config.student), simulator)
+            elif source is not None:
+                check_fits(load_student(source), simulator)
+            for row in stage.anchors:
+                if row.policy not in spaces:
+                    open_outside(row, simulator)
+                elif (spaces[row.policy][0].shape, family_of(spaces[row.policy][1], False)) != (seen.shape, family):
+                    raise SpaceError(
+                        f"anchor {row.label} sees {spaces[row.policy][0]} and acts in {spaces[row.policy][1]}, here "
+                        f"are {seen} and {acts}. Anchor to a stage of the same spaces"
+                    )
+                recalled_stages(row, [one.name for one in config.stages[:number]])
+
+
+def open_outside(row: Anchor, simulator: Simulator) -> Any:
+    """The policy of an anchor that is no earlier stage."""
+    if not isinstance(row.policy, str):
+        return row.policy
+    return open_teacher(row.policy, observation_space=simulator.observation_space, action_space=simulator.action_space)
+
+
+def recalled_stages(row: Anchor, names: list[str]) -> list[str]:
+    """The stages whose states an anchor recalls: those named, else all up to its own."""
+    if row.states == "visited":
+        return []
+    own = [str(row.policy)] if row.policy in names else names[-1:]
+    wanted = str(row.stored).split(",") if row.stored else names[: names.index(own[0]) + 1 if own else 0]
+    unknown = next((name for name in wanted if name not in names), None)
+    if unknown is not None:
+        raise ConfigurationError(f"anchor {row.label}: stored names {unknown!r}, which is no earlier stage")
+    return wanted
+
+
 class Benches:
     """A simulator for each task's evaluations, made when first used."""
 
@@ -120,6 +166,7 @@ class Parts:
     learner: Learner
     gamma: float
     goes_on: bool
+    teacher: Policy | None
     players: dict[str, Student] = field(default_factory=dict)
 
     def player(self, task: str) -> Policy:
@@ -142,10 +189,23 @@ def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Stu
             options = PPO(**config.options(stage))
             student, players = _policies(config, number, folder, simulator, begun)
             learner = _learner(config, number, folder, simulator, student, options, begun is not None)
-        return Parts(stage, origin, simulator, student, learner, options.gamma, begun is not None, players)
+            teacher = _teacher(stage, simulator)
+        return Parts(stage, origin, simulator, student, learner, options.gamma, begun is not None, teacher, players)
     except BaseException:
         simulator.close()
         raise
+
+
+def _teacher(stage: Stage, simulator: Simulator) -> Policy | None:
+    """Whose values the critic begins with."""
+    if not stage.teacher:
+        return None
+    teacher = open_teacher(
+        stage.teacher, observation_space=simulator.observation_space, action_space=simulator.action_space
+    )
+    if not teacher.has_value:
+        raise ConfigurationError(f"a critic cannot begin from {teacher.description}, which has no values")
+    return teacher
 
 
 def _policies(
@@ -245,24 +305,16 @@ def _critic(
 def _anchor(row: Anchor, config: StagesConfig, number: int, folder: StagesFolder, simulator: Simulator) -> ActiveAnchor:
     """A row's policy, opened: an earlier stage's or a file's; with the states of the stages up to it."""
     names = [one.name for one in config.stages[:number]]
-    policy: Any = row.policy
-    if row.policy in names:
-        policy = load_student(folder.stage(str(row.policy)).student)
-    elif isinstance(row.policy, str):
-        policy = open_teacher(
-            row.policy, observation_space=simulator.observation_space, action_space=simulator.action_space
-        )
+    own = row.policy in names
+    policy = load_student(folder.stage(str(row.policy)).student) if own else open_outside(row, simulator)
     return ActiveAnchor(row, policy, stored=_stored(row, config, names, folder))
 
 
 def _stored(row: Anchor, config: StagesConfig, names: list[str], folder: StagesFolder) -> Reservoir | None:
-    """The states that an anchor recalls: those named, else of all stages up to its own, with their own answers."""
-    if row.states == "visited":
+    """The states that an anchor recalls, with the answers of the stages that they are of."""
+    wanted = recalled_stages(row, names)
+    if not wanted:
         return None
-    wanted = str(row.stored).split(",") if row.stored else names[: names.index(str(row.policy)) + 1 or len(names)]
-    unknown = [name for name in wanted if name not in names]
-    if unknown:
-        raise ConfigurationError(f"anchor {row.label}: stored names {unknown[0]!r}, which is no earlier stage")
     found = [folder.stage(name).stored() for name in wanted]
     return merged(found, sum(len(one) for one in found), np.random.default_rng([config.seed, len(names)]))
 
@@ -288,8 +340,8 @@ def collect_states(parts: Parts, config: StagesConfig, seed: int) -> Reservoir |
 
 
 def begins_from(config: StagesConfig, number: int) -> str | None:
-    """The earlier stage whose policy this one goes on from; None: it begins afresh."""
+    """The earlier stage, or the folder, whose policy this one goes on from; None: it begins afresh."""
     stage = config.stages[number]
-    if number == 0 or stage.begin == FRESH:
+    if stage.begin == FRESH or (stage.begin == LAST and number == 0):
         return None
     return config.stages[number - 1].name if stage.begin == LAST else stage.begin

@@ -23,6 +23,7 @@ PPO_OPTIONS = (
     "max_grad_norm",
     "target_kl",
     "standardise",
+    "scale_values",
 )
 
 

@@ -96,7 +96,7 @@ class StageRun:
         if not self.parts.goes_on:
             return
         if self.stage.critic == "fit" and self.stage.fit_rounds:
-            fit_critic(self.learner, self.stage.fit_rounds)
+            fit_critic(self.learner, self.stage.fit_rounds, teacher=self.parts.teacher)
         begin_anew(self.learner, self.stage.std, self.stage.entropy)
         if self.stage.guard:
             self.guard = self._new_guard()
@@ -217,7 +217,10 @@ class StageRun:
         row: dict[str, Any] = {}
         for stage in config.stages:
             returns = self._play(stage, seeds).returns
-            row[stage.name] = {"return": float(returns.mean()), "interval": bootstrap_interval(returns, generator)}
+            row[stage.name] = {
+                "return": float(returns.mean()),
+                "interval": list(bootstrap_interval(returns, generator)),
+            }
         facts = {
             "stage": self.stage.name,
             "env_steps": self.learner.env_steps,

@@ -1,0 +1,121 @@
+"""What a file of stages may say, and what it is told where it may not."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from understudy.engines.reinforce import PPO
+from understudy.errors import ConfigurationError
+from understudy.methods.anchor import Anchor
+from understudy.stages.config import StagesConfig, StagesOptions
+from understudy.stages.ppo_options import PPO_OPTIONS
+
+TWO = """
+student = "mlp:8,8:tanh"
+seed = 3
+[ppo]
+gamma = 0.9
+[[stage]]
+name = "one"
+env = "Pendulum-v1"
+steps = 100
+[[stage]]
+name = "two"
+env = "Pendulum-v1"
+env_args = '{"g": 5}'
+wrap = ["rescale-action"]
+until = -200
+[stage.ppo]
+ent_coef = "linear:0.01:0"
+[[stage.anchors]]
+policy = "one"
+weight = "adaptive:0.1:0.02"
+states = "both"
+"""
+
+
+def stage(name: str = "one", **more: Any) -> dict[str, Any]:
+    return {"name": name, "env": "Pendulum-v1", **more}
+
+
+def test_a_file_is_read_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    config = StagesConfig.from_toml(tmp_path / "two.toml")
+    assert (config.seed, config.student, config.ppo) == (3, "mlp:8,8:tanh", {"gamma": 0.9})
+    first, second = config.stages
+    assert (first.steps, first.until, first.anchors) == (100, None, ())
+    assert (second.until, second.wrap) == (-200.0, ("rescale-action",))
+    assert second.anchors == (Anchor("one", "adaptive:0.1:0.02", states="both"),)
+    assert config.options(second) == {"n_steps": 128, "gamma": 0.9, "ent_coef": "linear:0.01:0"}
+
+
+def test_what_is_written_down_of_a_configuration_is_read_as_the_same_one(tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    config = StagesConfig.from_toml(tmp_path / "two.toml")
+    (tmp_path / "again.toml").write_text(config.to_toml())
+    assert StagesConfig.from_toml(tmp_path / "again.toml") == config
+
+
+def test_the_names_of_ppos_options_are_those_of_ppo() -> None:
+    assert {entry.name for entry in fields(PPO)} == set(PPO_OPTIONS)
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    with pytest.raises(ConfigurationError) as found:
+        StagesConfig.of({"seeds": 1, "stages": [stage(stepps=3), stage("b", steps=0), stage("c", ppo={"gama": 1})]})
+    text = str(found.value)
+    assert "unknown key 'seeds'. Did you mean 'seed'?" in text
+    assert "unknown key 'stepps'. Did you mean 'steps'?" in text
+    assert "steps must lie in [1, inf), got 0" in text
+    assert "unknown option 'gama'. Did you mean 'gamma'?" in text
+
+
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [
+        ([], "there are no stages"),
+        ([{"name": "a"}], "env is missing"),
+        ([stage(name="a b")], "letters, digits"),
+        ([stage(), stage()], "two stages are called one"),
+        ([stage(), stage("two", begin="three")], "or a run's folder, got 'three'"),
+        ([stage(joint=["one"])], "which is no earlier stage"),
+        ([stage(heads="own")], "needs an earlier stage"),
+        ([stage(distil="mlp:8,8")], "needs an earlier stage"),
+        ([stage(), stage("two", heads="own", distil="mlp:8,8")], "exclude each other"),
+        ([stage(anchors=[{"policy": "two"}]), stage("two")], "anchor two is no earlier stage"),
+        ([stage(), stage("two", anchors=[{"policy": "one", "wieght": 1}])], "unknown key 'wieght'"),
+        ([stage(), stage("two", anchors=[{"weight": 1}])], "an anchor is a table with a policy"),
+        ([stage(), stage("two", anchors=[{"policy": "one", "weight": 0}])], "never acts"),
+        ([stage(), stage("two", distil="mpl:8")], "mlp"),
+    ],
+)
+def test_what_cannot_be_is_said(stages: list[dict[str, Any]], told: str) -> None:
+    with pytest.raises(ConfigurationError) as found:
+        StagesConfig.of({"stages": stages})
+    assert told in str(found.value)
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text(TWO)
+    options = StagesOptions.of({"file": str(tmp_path / "two.toml"), "seed": 7, "out": "there"})
+    assert (options.config.seed, options.config.out, options.config.student) == (7, "there", "mlp:8,8:tanh")
+
+
+def test_a_file_or_a_folder_is_needed_and_not_both() -> None:
+    for values in ({}, {"file": "a.toml", "resume": "b"}):
+        with pytest.raises(ConfigurationError, match="understudy stages FILE.toml"):
+            StagesOptions.of(values)
+    with pytest.raises(ConfigurationError, match="leave the other options out"):
+        StagesOptions.of({"resume": "b", "seed": 1})
+
+
+def test_a_file_that_is_not_there_or_no_toml_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such file of stages"):
+        StagesConfig.from_toml(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("student = [")
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
+        StagesConfig.from_toml(tmp_path / "bad.toml")

@@ -1,0 +1,242 @@
+"""Staged training from its configuration to the table, stopped and gone on with, in each of its forms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cutter import Cut, Cutter
+from understudy.engines.reservoir import ANSWER
+from understudy.envs.of_gym import make
+from understudy.errors import ConfigurationError, RunError, SpaceError
+from understudy.policies.policy import tensors
+from understudy.policies.student_file import load_student
+from understudy.runs.console import Silent
+from understudy.stages.config import StagesConfig
+from understudy.stages.execute import resume_stages, run_stages
+from understudy.stages.folder import StagesFolder
+
+SMALL: dict[str, Any] = {
+    "student": "mlp:8,8:tanh",
+    "copies": 4,
+    "evaluations": 2,
+    "evaluation_episodes": 3,
+    "final_episodes": 4,
+    "quiet": True,
+    "ppo": {"n_steps": 32, "n_epochs": 2},
+}
+LONG, SHORT = "CartPole-v1", {"wrap": ["time-limit:50"]}
+
+
+def stages(out: Path, *tables: dict[str, Any], **more: Any) -> StagesConfig:
+    whole = [{"name": f"s{k}", "env": LONG, "steps": 768, "store": 200, **table} for k, table in enumerate(tables)]
+    return StagesConfig.of({**SMALL, "stages": whole, "out": str(out), **more})
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_student(path).state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+ANCHORED = {"anchors": [{"policy": "s0", "weight": "adaptive:0.1:0.02", "states": "both"}]}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two stages, the second anchored to the first."""
+    return run_stages(stages(tmp_path_factory.mktemp("two") / "run", {}, SHORT | ANCHORED), console=Silent())
+
+
+def test_the_table_has_a_row_for_each_stage_and_one_from_before(two: Any) -> None:
+    assert list(two.rows) == ["(before)", "s0", "s1"]
+    assert two.matrix.returns.shape == (3, 2)
+    assert (two.matrix.returns[:, 1] <= 50).all()
+    text = two.summary()
+    assert "random policy" in text
+    assert "Forgotten" in text
+
+
+def test_a_stage_leaves_a_student_that_opens_like_any_and_earned_its_row(two: Any) -> None:
+    from understudy.engines.actor import PolicyActor
+    from understudy.envs.actions import ActionMap
+    from understudy.envs.play import play
+    from understudy.runs.judge import final_seeds
+
+    student = load_student(Path(two.path) / "s1")
+    simulator = make(LONG, 2)
+    actions = ActionMap(student.family, simulator.action_space)
+    played = play(simulator, actions, PolicyActor(student, lambda seen: seen, None), final_seeds(4))
+    assert played.returns.mean() == two.rows["s1"]["s0"]["return"]
+
+
+def test_metrics_tell_of_each_anchor_and_of_every_task(two: Any) -> None:
+    lines = [json.loads(line) for line in (Path(two.path) / "s1" / "metrics.jsonl").read_text().splitlines()]
+    rounds = [one for one in lines if one["kind"] == "train"]
+    assert all({"anchor/s0/kl", "anchor/s0/stored_kl", "anchor/s0/weight"} <= one.keys() for one in rounds)
+    looks = [one for one in lines if one["kind"] == "evaluation"]
+    assert all(set(one["returns"]) == {"s0", "s1"} for one in looks)
+    assert len(looks) >= 3
+
+
+def test_stored_states_carry_the_answers_of_the_stages_own_policy(two: Any) -> None:
+    stored = StagesFolder(two.path).stage("s0").stored()
+    assert len(stored) == 200
+    student = load_student(Path(two.path) / "s0")
+    seen = stored.rows()["observation"]
+    assert torch.allclose(stored.rows()[ANSWER], student(tensors(seen.numpy()))[0].policy.flat, atol=1e-6)
+
+
+@pytest.mark.parametrize("rounds", [1, 4, 8])
+def test_training_that_is_stopped_in_a_stage_goes_on_to_the_same_bits(two: Any, tmp_path: Path, rounds: int) -> None:
+    config = stages(tmp_path / "run", {}, SHORT | ANCHORED)
+    with pytest.raises(KeyboardInterrupt, match=r"understudy stages --resume"):
+        run_stages(config, console=Cutter(rounds, politely=True))
+    again = resume_stages(tmp_path / "run", console=Silent())
+    for name in ("s0", "s1"):
+        assert same(weights(Path(two.path) / name), weights(tmp_path / "run" / name))
+    assert again.rows == two.rows
+
+
+def test_training_that_is_killed_before_any_checkpoint_begins_its_stage_anew(two: Any, tmp_path: Path) -> None:
+    with pytest.raises(Cut):
+        run_stages(stages(tmp_path / "run", {}, SHORT | ANCHORED), console=Cutter(1))
+    resume_stages(tmp_path / "run", console=Silent())
+    assert same(weights(Path(two.path) / "s1"), weights(tmp_path / "run" / "s1"))
+
+
+def test_training_that_has_finished_is_answered_as_it_is(two: Any) -> None:
+    assert resume_stages(two.path, console=Silent()).rows == two.rows
+    with pytest.raises(RunError, match="exists and is not empty"):
+        run_stages(stages(Path(two.path), {}, SHORT), console=Silent())
+
+
+def test_a_fresh_stage_owes_nothing_to_the_one_before(tmp_path: Path) -> None:
+    run_stages(stages(tmp_path / "a", {}, SHORT | {"begin": "fresh"}), console=Silent())
+    run_stages(stages(tmp_path / "b", {"steps": 300}, SHORT | {"begin": "fresh"}), console=Silent())
+    assert not same(weights(tmp_path / "a" / "s0"), weights(tmp_path / "b" / "s0"))
+    assert same(weights(tmp_path / "a" / "s1"), weights(tmp_path / "b" / "s1"))
+
+
+def test_the_normaliser_is_carried_from_stage_to_stage(two: Any) -> None:
+    first, second = (weights(Path(two.path) / name) for name in ("s0", "s1"))
+    names = [name for name in first if "standardise" in name]
+    assert names
+    assert all(torch.equal(first[name], second[name]) for name in names)
+    assert any(first[name].any() for name in names)
+
+
+def test_a_head_a_stage_shares_the_body_and_leaves_the_old_head_as_it_was(tmp_path: Path) -> None:
+    result = run_stages(stages(tmp_path / "run", {}, SHORT | {"heads": "own"}), console=Silent())
+    first = weights(tmp_path / "run" / "s0")
+    new, old = weights(tmp_path / "run" / "s1"), weights(tmp_path / "run" / "s1" / "heads" / "s0")
+    head = max(name for name in new if name.startswith("network.layers") and name.endswith("weight"))
+    body = [name for name in new if name.endswith("weight") and name != head]
+    assert torch.equal(old[head], first[head])
+    assert not torch.equal(new[head], old[head])
+    assert body
+    assert all(torch.equal(new[name], old[name]) and not torch.equal(new[name], first[name]) for name in body)
+    assert set(result.rows["s1"]) == {"s0", "s1"}
+
+
+def test_heads_go_on_to_the_same_bits_after_a_stop(tmp_path: Path) -> None:
+    table = SHORT | {"heads": "own"}
+    run_stages(stages(tmp_path / "a", {}, table), console=Silent())
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(stages(tmp_path / "b", {}, table), console=Cutter(8, politely=True))
+    resume_stages(tmp_path / "b", console=Silent())
+    for part in ("s1", "s1/heads/s0"):
+        assert same(weights(tmp_path / "a" / part), weights(tmp_path / "b" / part))
+
+
+def test_joint_training_plays_both_tasks(tmp_path: Path) -> None:
+    result = run_stages(stages(tmp_path / "run", {}, SHORT | {"joint": ["s0"], "share": 0.25}), console=Silent())
+    assert result.stages[1]["stopped_because"] == "the budget of environment steps is spent"
+    with pytest.raises(ConfigurationError, match="raise copies"):
+        run_stages(stages(tmp_path / "x", {}, SHORT | {"joint": ["s0"]}, copies=1), console=Silent())
+
+
+def test_a_stage_may_begin_with_its_policy_distilled_into_another_network(tmp_path: Path) -> None:
+    table = SHORT | {"distil": "mlp:5:tanh", "distil_steps": 300}
+    run_stages(stages(tmp_path / "run", {}, table), console=Silent())
+    assert str(load_student(tmp_path / "run" / "s1").spec).startswith("mlp:5")
+    assert (tmp_path / "run" / "s1" / "distilled" / "result.json").is_file()
+
+
+def test_a_stage_ends_when_two_evaluations_running_are_a_success(tmp_path: Path) -> None:
+    result = run_stages(stages(tmp_path / "run", {"until": 1.0, "steps": 5000}), console=Silent())
+    (one,) = result.stages
+    assert one["reached"] is True
+    assert one["env_steps"] < 5000
+    assert one["stopped_because"] == "s0 holds 1"
+
+
+@pytest.mark.parametrize(("choice", "rows"), [("go-on", 3), ("stop", 2)])
+def test_a_criterion_that_is_missed_is_said_and_followed_by_what_was_chosen(
+    tmp_path: Path, choice: str, rows: int
+) -> None:
+    console = Cutter()
+    config = stages(tmp_path / "run", {"until": 501.0, "if_missed": choice}, SHORT)
+    result = run_stages(config, console=console)
+    assert len(result.rows) == rows
+    assert result.stages[0]["reached"] is False
+    assert any("missed its 501" in text for text in console.notes + console.warnings)
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "told"),
+    [
+        ({"env": "Acrobot-v1"}, SpaceError, "stages share their observations"),
+        ({"anchors": [{"policy": "s0", "states": "stored", "stored": "s7"}]}, ConfigurationError, "no earlier stage"),
+        ({"ppo": {"gamma": 2}}, ConfigurationError, "gamma must be in"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_stage(
+    tmp_path: Path, table: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    config = stages(tmp_path / "run", {}, table)
+    with pytest.raises(error, match="stage s1") as found:
+        run_stages(config, console=Silent())
+    assert told in str(found.value)
+    assert not (tmp_path / "run" / "s0").exists()
+
+
+def test_a_stage_may_go_on_with_the_critic_too(two: Any, tmp_path: Path) -> None:
+    run_stages(stages(tmp_path / "run", {}, SHORT | ANCHORED | {"critic": "keep"}), console=Silent())
+    assert not same(weights(Path(two.path) / "s1"), weights(tmp_path / "run" / "s1"))
+
+
+def test_a_policy_that_the_first_updates_ruin_is_brought_back(tmp_path: Path, monkeypatch: Any) -> None:
+    """The steps are a thousand times too long, so that the first round loses all that was learned."""
+    console = Cutter()
+    good = {"steps": 12_000, "ppo": {"learning_rate": 5e-3, "n_steps": 64, "n_epochs": 8, "gamma": 0.98}}
+    ruin = {"steps": 1_500, "ppo": {"learning_rate": 3.0, "max_grad_norm": 0.0, "clip_range": 100.0}}
+    config = stages(tmp_path / "run", good, ruin, evaluation_episodes=8)
+    result = run_stages(config, console=console)
+    assert result.stages[1]["returned"] >= 1
+    assert any("the last good policy is back" in text for text in console.warnings)
+    assert any("the last good policy is back" in text for text in result.stages[1]["warnings"])
+
+
+def test_without_the_guard_nothing_is_brought_back(tmp_path: Path) -> None:
+    config = stages(tmp_path / "run", {}, {"guard": False, "ppo": {"learning_rate": 3.0}})
+    assert run_stages(config, console=Silent()).stages[1]["returned"] == 0
+
+
+Play = Callable[..., Any]
+
+
+def test_stages_are_reproducible_and_seeds_differ(two: Any, tmp_path: Path) -> None:
+    config = stages(tmp_path / "other", {}, SHORT | ANCHORED)
+    run_stages(replace(config, seed=1), console=Silent())
+    assert not same(weights(Path(two.path) / "s1"), weights(tmp_path / "other" / "s1"))
+    assert np.isfinite([row["return"] for row in two.rows["s1"].values()]).all()
