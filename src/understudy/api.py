@@ -150,7 +150,7 @@ def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -
     if (Path(path) / STAGES).is_file():
         from understudy.stages.execute import resume_stages
 
-        return resume_stages(path)
+        return resume_stages(os.fspath(path))
     return execute.resume(os.fspath(path), teacher=teacher, env=env)
 
 

@@ -22,8 +22,9 @@ SLOWER, TIMES = 0.25, 3
 class Guard:
     """Compares the policy with the one it began as, on the same seeds, after the first rounds.
 
-    Where the 95 % interval of the difference lies below 0 the return was lost: the last good policy and its critic
-    are brought back, the optimiser begins anew and its steps are a quarter as long, three times at most.
+    The return was lost where its mean lies below the 95 % interval of the return before, and the interval of the
+    difference, episode by episode, below 0. Then the last good policy and its critic are brought back, the optimiser
+    begins anew and its steps are a quarter as long, three times at most.
     """
 
     def __init__(self, learner: Learner, play: Play, seeds: Sequence[int]) -> None:
@@ -54,7 +55,8 @@ class Guard:
             return ""
         now = self.play(self.seeds).returns
         low, high = bootstrap_interval(now - self.before, np.random.default_rng(0))
-        if high >= 0:
+        floor, _ = bootstrap_interval(self.before, np.random.default_rng(0))
+        if high >= 0 or now.mean() >= floor:
             if now.mean() >= self.before.mean():
                 self.good, self.before = self._snapshot(), now
             return ""
