@@ -101,19 +101,29 @@ def test_parameters_that_are_shared_are_optimised_once(pair):
 
 def test_turns_come_as_often_as_the_weights_say_and_are_spread(pair):
     joint = JointLearner(pair(updates=8), {"a": 1.0, "b": 3.0}, in_turn=True)
+    halves = joint.order()[:8], joint.order()[8:]
     records = joint.step()
     assert {name: record.updates for name, record in records.items()} == {"a": 4, "b": 12}
     assert joint.optimiser.count == 16
-    halves = joint.order[:8], joint.order[8:]
     assert [half.count("a") for half in halves] == [2, 2]
-    assert JointLearner(pair(updates=3), {"a": 2.0, "b": 2.0}, in_turn=True).order == list("ababab")
+    assert JointLearner(pair(updates=3), {"a": 2.0, "b": 2.0}, in_turn=True).order() == list("ababab")
+
+
+@pytest.mark.parametrize(("weights", "rounds"), [({"a": 1.0, "b": 2.0}, 30), ({"a": 1.0, "b": 99.0}, 50)])
+def test_turns_come_as_often_as_the_weights_say_where_a_round_has_few(pair, weights, rounds):
+    joint = JointLearner(pair(updates=1), weights, in_turn=True)
+    for _ in range(rounds):
+        records = joint.step()
+    found = {name: record.updates for name, record in records.items()}
+    assert sum(found.values()) == 2 * rounds
+    assert found["a"] == round(2 * rounds * weights["a"] / sum(weights.values()))
 
 
 def test_in_turn_a_head_gets_no_gradient_from_the_other_task(pair):
     built = pair(updates=1)
     joint = JointLearner(built, {"a": 1.0, "b": 1.0}, in_turn=True)
+    assert joint.order() == ["a", "b"]  # the last gradient is b's
     joint.step()
-    assert joint.order == ["a", "b"]  # the last gradient is b's
     assert not built["a"].student.network.layers[-1].weight.grad.any()
     assert bool(built["b"].student.network.layers[-1].weight.grad.any())
 

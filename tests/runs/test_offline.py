@@ -16,7 +16,7 @@ import understudy
 from cutter import Cut, Cutter
 from understudy.cli import main
 from understudy.engines.actor import PolicyActor
-from understudy.envs.actions import ActionMap
+from understudy.envs.actions import ActionMap, family_of
 from understudy.envs.of_gym import make
 from understudy.envs.recording import Recording
 from understudy.envs.rollout import Rollout
@@ -25,9 +25,10 @@ from understudy.policies.student import Student
 from understudy.policies.student_file import load_student
 from understudy.policies.teachers import open_teacher
 from understudy.runs import held_out, offline
+from understudy.runs.checkpoints import Checkpoints
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Silent
-from understudy.runs.data import open_data
+from understudy.runs.data import _of_aggregate, fingerprint, fitted, open_data
 from understudy.runs.execute import distill, resume
 from understudy.runs.held_out import Patience
 from understudy.runs.offline_parts import assemble_offline
@@ -282,6 +283,9 @@ def test_the_best_look_counts_and_patience_is_counted_in_looks() -> None:
     assert [patience.note(loss) for loss in (1.0, 0.5, 0.6, 0.4999, 0.7)] == [True, True, False, True, False]
     assert (patience.waited, patience.over) == (3, True)
     assert Patience(0, waited=99).over is False
+    slow = Patience(3)  # each step is less than a thousandth, and three are more
+    assert not any(slow.note(1 - 4e-4 * k) and slow.over for k in range(30))
+    assert [slow.note(slow.best) or slow.over for _ in range(4)][-1]
 
 
 def test_the_student_that_is_saved_is_the_best_of_those_looked_at(cartpole: Path, tmp_path: Path) -> None:
@@ -351,6 +355,23 @@ def test_a_run_does_not_go_on_with_other_data(cartpole: Path, tmp_path: Path, mo
         resume(tmp_path / "run", console=Silent())
 
 
+def test_every_part_of_the_data_counts_in_what_they_are_known_by(tmp_path: Path) -> None:
+    file: dict[str, Any] = {
+        "observations": np.array([[0.0], [1], [2], [3]]), "actions": np.array([0, 1, 1, 0]), "rewards": np.arange(4.0),
+        "terminations": np.array([0, 0, 0, 1]), "truncations": np.array([0, 1, 0, 0]),
+        "next_observations": np.array([[1.0], [9], [3], [0]]),
+    }  # fmt: skip
+
+    def known_by(**changed: Any) -> str:
+        return fingerprint(open_data(str(write(tmp_path / "a.npz", **file | changed)), None, "", True))
+
+    found = [known_by(), known_by(observations=file["observations"] + [[1], [0], [0], [0]])]
+    found += [known_by(**{key: 1 - file[key]}) for key in ("actions", "rewards")]
+    found += [known_by(terminations=np.zeros(4)), known_by(truncations=np.array([0, 1, 1, 0]))]
+    found += [known_by(next_observations=np.array([[1.0], [8], [3], [0]]))]
+    assert len(set(found)) == len(found) == 7
+
+
 # Stores
 
 
@@ -384,6 +405,10 @@ def test_the_replay_store_of_a_stopped_run_is_a_data_set(tmp_path: Path, monkeyp
     assert len(after) >= 8
     assert np.allclose(physics[after], np.asarray(found.after_these(after)), atol=1e-4)
     assert np.allclose(physics[inside], np.asarray(found.observation)[inside + 1], atol=1e-4)
+    counted_from_3 = open_data(
+        f"store:{run}", (found.observation_space, spaces.Discrete(2, start=3)), "environment", True
+    )
+    assert np.array_equal(counted_from_3.action, np.asarray(found.action) + 3)
     again = learned(f"store:{run}", tmp_path / "again", TEACHER, "CartPole-v1", student="mlp:16", final_episodes=10)
     assert again.extra["held_out"]["agreement"] > 0.9
 
@@ -409,6 +434,24 @@ def test_the_aggregated_states_of_a_stopped_run_are_a_data_set_for_a_teacher(
         open_data(f"store:{run}", None, "", True)
     again = learned(f"store:{run}", tmp_path / "again", TEACHER, student="mlp:16")
     assert again.extra["held_out"]["agreement"] > 0.9
+
+
+def test_stored_features_become_the_observations_that_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped(tmp_path / "run", monkeypatch, **SHORT)
+    parts = Checkpoints(run / "checkpoints").latest(10**9)
+    assert parts is not None
+    learner, spaces_given = parts.state["learner"], (spaces.Box(-np.inf, np.inf, (4,)), spaces.Discrete(2))
+    student, held = Student(*spaces_given, family_of(spaces_given[1]), "mlp:8", seed=0), learner["store"]["columns"]
+    moved = {
+        name: value + 3.0 if name.endswith("standardise.mean") else value for name, value in learner["student"].items()
+    }
+    student.load_state_dict(moved)
+    found = _of_aggregate("run", learner["store"], moved, spaces_given).observation
+    encoded = student.network.encoded(torch.as_tensor(found))
+    assert encoded is not None
+    torch.testing.assert_close(encoded.features, held["features"].flatten(0, 1), rtol=1e-3, atol=1e-3)
 
 
 def test_a_finished_run_has_no_store(alone: Path) -> None:
@@ -498,6 +541,36 @@ def test_actions_that_the_teacher_or_the_environment_has_not_are_named_by_their_
     for teacher, env in ((TEACHER, None), (None, "CartPole-v1")):
         with pytest.raises(SpaceError, match=r"actions of row 11 are 2, and the \w+ has Discrete\(2\)"):
             learned(data, tmp_path / "run", teacher, env)
+
+
+def test_amounts_beyond_the_bounds_and_pictures_that_are_no_bytes_are_named_by_their_row() -> None:
+    def recording(seen: Any, done: Any) -> Recording:
+        ends, none = np.zeros(len(done), bool), np.zeros(0, np.int64)
+        return Recording(
+            "made", seen, done, None, ends, ends.copy(), none, seen[:0], spaces.Box(0, 1, seen.shape[1:]),
+            spaces.Discrete(2), declared=False,
+        )  # fmt: skip
+
+    states, amounts = np.zeros((4, 3), np.float32), np.array([[2.0], [-2.0005], [1.0], [50.0]])
+    torque, pixels = spaces.Box(-2, 2, (1,)), spaces.Box(0, 255, (2, 2, 1), np.uint8)
+    with pytest.raises(SpaceError, match=r"the actions of row 3 are 50\.0, and the environment has Box\(1 of float32"):
+        fitted(recording(states, amounts), spaces.Box(-1, 1, (3,)), torque, "environment")
+    fitted(recording(states[:3] + 5, amounts[:3]), spaces.Box(-1, 1, (3,)), torque, "environment")
+    column = recording(np.arange(4)[:, None], np.arange(4) % 2)
+    assert fitted(column, spaces.Discrete(4), spaces.Discrete(2), "environment").observation.tolist() == [0, 1, 2, 3]  # type: ignore[union-attr]
+    shades, done = np.full((4, 2, 2, 1), 7 / 255, np.float32), np.arange(4) % 2
+    with pytest.raises(
+        SpaceError, match=r"the observations of row 0 are 0\.027\d*, and the teacher has Box\(2x2x1 of uint8"
+    ):
+        fitted(recording(shades, done), pixels, spaces.Discrete(2), "teacher")
+    fitted(recording(np.rint(255 * shades), done), pixels, spaces.Discrete(2), "teacher")
+    with pytest.raises(SpaceError, match=r"the observations of row 0 are 7, and the teacher has Box\(2x2x1 of float32"):
+        fitted(
+            recording(np.full((4, 2, 2, 1), 7, np.uint8), done),
+            spaces.Box(0, 1, (2, 2, 1)),
+            spaces.Discrete(2),
+            "teacher",
+        )
 
 
 @pytest.mark.parametrize("name", ["steps.csv", "minari:", "stores:run", "store:"])

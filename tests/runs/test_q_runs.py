@@ -134,6 +134,23 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(kind: str, tmp_path: Pa
         assert told(tmp_path / "half")[part] == expected, part
 
 
+@pytest.mark.parametrize("method", ["q-kl", "q-mse", "dqn"])
+def test_what_a_first_look_found_holds_where_the_environment_shows_something_else_later(
+    method: str, tmp_path: Path, often: None
+) -> None:
+    factor = [1.0]
+
+    def louder() -> gymnasium.Env[Any, Any]:
+        env = gymnasium.make("CartPole-v1")
+        return gymnasium.wrappers.TransformObservation(env, lambda seen: seen * np.float32(factor[0]), None)
+
+    config = asked(tmp_path / "run", method=method, steps=2000, updates=4, **few(method))
+    with pytest.raises(Cut):
+        distill(config, console=Cutter(12), teacher=balance, env=louder)
+    factor[0] = 1000.0  # and the gaps between the teacher's values are as much larger
+    assert resume(tmp_path / "run", console=Silent(), teacher=balance, env=louder).env_steps >= 2000
+
+
 @pytest.mark.parametrize("kind", ["joint", "pictures"])
 def test_light_checkpoints_leave_the_store_out_and_the_run_goes_on(kind: str, tmp_path: Path, often: None) -> None:
     """Eight environment steps a round, one a copy: nothing can be learned from at first."""

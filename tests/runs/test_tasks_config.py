@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from understudy.cli import main
 from understudy.errors import ConfigurationError
 from understudy.runs.config import DistillConfig
 from understudy.runs.fields import fields_of
@@ -113,6 +114,26 @@ def test_all_problems_are_reported_at_once() -> None:
 def test_what_several_tasks_cannot_do_is_said(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         made(**values)
+
+
+@pytest.mark.parametrize(
+    ("before", "tables", "message"),
+    [
+        ('metod = "q-kl"', True, "unknown key 'metod'. Did you mean 'method'?"),
+        ("weight = 2.0", True, "unknown key 'weight'"),
+        ("tasks = 3", False, "tasks must be tables, one for each task"),
+        ("[[tasks]]", False, "tasks must be tables, one for each task"),
+        ("[tasks]", False, "several tasks are two or more, got 0"),
+        ("tasks.a = 1", False, "tasks must be tables, one for each task"),
+    ],
+)
+def test_the_command_line_refuses_what_is_wrong_in_a_file(
+    before: str, tables: bool, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = "".join(f'\n[tasks.{name}]\nteacher = "x.zip"\nenv = "CartPole-v1"\n' for name in "ab")
+    (tmp_path / "tasks.toml").write_text(before + (both if tables else "\n"))
+    assert main(["distill", "--config", str(tmp_path / "tasks.toml"), "--out", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_one_head_for_logits_is_fine() -> None:

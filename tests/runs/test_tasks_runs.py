@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from safetensors.torch import load_file
 
 from cutter import Cut, Cutter
 from understudy.cli import main
+from understudy.engines import replay
 from understudy.errors import ConfigurationError, RunError, TeacherError
+from understudy.reports.run_page import write
 from understudy.runs import run as running
 from understudy.runs.checkpoints import Checkpoints, load, save
 from understudy.runs.config import EvaluateConfig
@@ -22,6 +25,7 @@ from understudy.runs.evaluation import evaluate
 from understudy.runs.execute import resume
 from understudy.runs.folder import RunFolder
 from understudy.runs.result import Result
+from understudy.runs.standing import Standing
 from understudy.runs.tasks import run as tasks_running
 from understudy.runs.tasks.config import TasksConfig
 from understudy.runs.tasks.execute import distill_tasks, resume_tasks
@@ -116,6 +120,12 @@ def test_each_task_is_a_run_of_its_own(two: Path) -> None:
     assert {record["kind"] for record in folder.records()} == {"train", "evaluation"}
     played = evaluate(EvaluateConfig.of({"path": str(folder.path), "env": "LunarLander-v3", "episodes": 25}))
     assert played.mean_return == pytest.approx(result.student_return)
+
+
+def test_a_tasks_page_says_with_whom_it_was_learned_and_how_to_make_all_again(two: Path) -> None:
+    page = write(RunFolder.open(two / "tasks" / "lander")).read_text(encoding="utf-8")
+    assert "It was learned together with cartpole, with which it shares layers" in page
+    assert f"understudy distill --config {two}/tasks.toml --out {two}-again" in page
 
 
 def test_the_summary_has_a_table_of_the_tasks(two: Path) -> None:
@@ -273,6 +283,23 @@ def test_the_last_parameters_are_those_with_which_the_tasks_did_best_together(
         assert all(torch.equal(kept[key], value) for key, value in found[best][1].items())
 
 
+def test_more_than_the_teachers_return_in_one_task_makes_up_for_none_of_another() -> None:
+    kept: list[float] = []
+
+    def noted(*points: float) -> None:
+        run = SimpleNamespace(keep=lambda: kept.append(min(points)))
+        verdicts: Any = {
+            name: SimpleNamespace(recovered=SimpleNamespace(point=point))
+            for name, point in zip("ab", points, strict=True)
+        }
+        tasks_running.TasksRun._note_best(SimpleNamespace(standing=standing, runs={"a": run}), verdicts)  # type: ignore[arg-type]
+
+    standing = Standing()
+    for points in ((1.5, 0.2), (0.7, 0.7), (1.9, 0.3), (0.8, 0.7)):
+        noted(*points)
+    assert kept == [0.2, 0.7, 0.7]
+
+
 def test_training_goes_on_while_one_task_falls_short(tmp_path: Path) -> None:
     config = asked(tmp_path / "run", steps=6000, target=0.5)
     blind = dataclasses.replace(config.tasks[1].config, student_view="0")  # which no policy can balance by
@@ -314,6 +341,16 @@ def test_one_head_for_different_actions_is_refused_before_anything_is_written(tm
     }
     config = TasksConfig.of({"tasks": tables, **SMALL, "heads": "one", "out": str(tmp_path / "run")})
     with pytest.raises(ConfigurationError, match=r"Discrete\(2\) and Discrete\(4\)"):
+        distill_tasks(config, console=Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_stores_that_do_not_fit_together_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = asked(tmp_path / "run", method="q-kl", store=1_000_000)
+    monkeypatch.setattr(replay, "memory_available", lambda: 60_000_000)  # each takes about 40 MB
+    with pytest.raises(ConfigurationError, match=r"all tasks together: the store would take 0\.1 GB.*lower --store"):
         distill_tasks(config, console=Silent())
     assert not (tmp_path / "run").exists()
 

@@ -38,9 +38,7 @@ class JointLearner:
         for learner in learners.values():
             learner.optimiser = self.optimiser
             learner.restandardises = not self._reads_with_others(learner)
-        mean = sum(weights.values()) / len(weights)
-        self.counts = {name: max(1, round(self.rhythm.updates * weights[name] / mean)) for name in learners}
-        self.order = self._order() if in_turn else []
+        self.in_turn = in_turn
 
     def _reads_with_others(self, learner: Learner) -> bool:
         """Whether the layer behind the standardiser serves other tasks too, and cannot follow a change of it."""
@@ -48,10 +46,14 @@ class JointLearner:
         others = [one.student.network for one in self.learners.values() if one is not learner]
         return any(weight is parameter for network in others for parameter in network.parameters())
 
-    def _order(self) -> list[str]:
-        """Whose turn it is at each update of a round, spread evenly."""
-        turns = [((k + 0.5) / n, name) for name, n in self.counts.items() for k in range(n)]
-        return [name for _, name in sorted(turns, key=lambda turn: turn[0])]
+    def order(self) -> list[str]:
+        """Whose turn it is at each update of the next round: of those with the fewest so far for their weight."""
+        had = {name: learner.updates for name, learner in self.learners.items()}
+        turns = []
+        for _ in range(self.rhythm.updates * len(had)):
+            turns.append(min(had, key=lambda name: (had[name] + 0.5) / self.weights[name]))
+            had[turns[-1]] += 1
+        return turns
 
     @property
     def env_steps(self) -> int:
@@ -91,9 +93,9 @@ class JointLearner:
     def _update(self, methods: Mapping[str, Any]) -> dict[str, list[torch.Tensor]]:
         """The losses of each task's minibatches."""
         found: dict[str, list[torch.Tensor]] = {name: [] for name in self.learners}
-        for columns in self._turns() if self.order else self._together():
+        for columns in self._turns() if self.in_turn else self._together():
             losses = {name: self.learners[name].objective.loss(part, methods[name]) for name, part in columns.items()}
-            weighed = [loss if self.order else self.weights[name] * loss for name, loss in losses.items()]
+            weighed = [loss if self.in_turn else self.weights[name] * loss for name, loss in losses.items()]
             self.optimiser.step(torch.stack(weighed).sum() if len(weighed) > 1 else weighed[0])
             for name, loss in losses.items():
                 self.learners[name].objective.updated()
@@ -106,8 +108,9 @@ class JointLearner:
             yield {name: part for name, part in zip(self.learners, parts, strict=True) if part is not None}
 
     def _turns(self) -> Iterator[dict[str, Columns]]:
-        draws = {name: learner.minibatches(self.counts[name]) for name, learner in self.learners.items()}
-        for name in self.order:
+        order = self.order()
+        draws = {name: self.learners[name].minibatches(order.count(name)) for name in dict.fromkeys(order)}
+        for name in order:
             part = next(draws[name], None)
             if part is not None:
                 yield {name: part}

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
-from understudy.envs.recording import Recording
+from understudy.envs.recording import CHUNK, Recording
 from understudy.errors import ConfigurationError, nearest
 
 KEYS = ("observations", "actions", "rewards", "terminations", "truncations", "next_observations")
 REQUIRED = KEYS[:2]
+ELSEWHERE = {"terminals": KEYS[3], "dones": KEYS[3], "done": KEYS[3], "timeouts": KEYS[4], "next_obs": KEYS[5]}
+"""What others call these arrays."""
 
 
 def read(path: str, check_room: Callable[[int], None]) -> Recording:
@@ -30,6 +32,7 @@ def read(path: str, check_room: Callable[[int], None]) -> Recording:
             "np.savez(path, observations=..., actions=...)"
         )
     count = len(arrays["actions"])
+    _check_lengths(path, arrays, count)
     terminated, truncated = (_flags(path, key, arrays, count) for key in KEYS[3:5])
     observation, action = (_numbers(path, key, arrays[key]) for key in REQUIRED)
     open_ends, after = np.zeros(0, np.int64), observation[:0]
@@ -40,6 +43,7 @@ def read(path: str, check_room: Callable[[int], None]) -> Recording:
                 f"{path}: observations are of the shape {observation.shape}, and next_observations of {after.shape}"
             )
         truncated[-1:] |= ~terminated[-1:]
+        _check_order(path, observation, after, terminated | truncated)
         open_ends = np.flatnonzero(truncated & ~terminated)
         after = after[open_ends]
     reward = arrays.get("rewards")
@@ -84,10 +88,34 @@ def _arrays(path: str, check_room: Callable[[int], None]) -> dict[str, np.ndarra
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+def _check_lengths(path: str, arrays: dict[str, np.ndarray], count: int) -> None:
+    if not count:
+        raise ConfigurationError(f"{path} holds no steps")
+    for key, values in arrays.items():
+        if len(values) != count:
+            raise ConfigurationError(
+                f"{path} holds {len(values):,} rows of {key}, and {count:,} actions; each step has one"
+            )
+
+
+def _check_order(path: str, observation: np.ndarray, after: np.ndarray, last: np.ndarray) -> None:
+    """Where no episode ends, what came after a step is what was seen at the next one: rows are in order of time."""
+    rows = np.flatnonzero(~last[:-1])
+    for part in np.array_split(rows, 1 + len(rows) // CHUNK):
+        same = (after[part] == observation[part + 1]).all(tuple(range(1, after.ndim)))
+        if not same.all():
+            row = int(part[~same][0])
+            raise ConfigurationError(
+                f"{path}: the next_observations of row {row:,} are not the observations of row {row + 1:,}, and no "
+                "episode ends between them. Write steps in the order in which they were taken, and mark where an "
+                "episode was cut off (truncations)"
+            )
+
+
 def _check_names(path: str, names: list[str]) -> None:
-    """A misspelt key is not passed over; what has another name altogether is."""
+    """A misspelt key is not passed over, nor one that others use; what has another name altogether is."""
     for name in names:
-        meant = nearest(name, KEYS, 0.7)
+        meant = f" Did you mean {ELSEWHERE[name]!r}?" if name in ELSEWHERE else nearest(name, KEYS, 0.7)
         if name not in KEYS and meant:
             raise ConfigurationError(f"{path} holds an array {name!r}.{meant} The names are {', '.join(KEYS)}")
 

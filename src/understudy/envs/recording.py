@@ -84,11 +84,12 @@ class Recording:
     def split(self, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Pieces ``[P, 2]`` to learn from, in random order, and others with about ``share`` of the rows to look at.
 
-        A piece is a whole episode, or, where these are few, a stretch of rows: neighbours in time are next to equal,
-        and single rows held out would be no test.
+        A piece is a whole episode, or, where these are few or one of them is most of all, a stretch of rows: neighbours
+        in time are next to equal, and single rows held out would be no test.
         """
         pieces = self.episodes
-        if len(pieces) < FEW_EPISODES:
+        longest = (pieces[:, 1] - pieces[:, 0]).max()
+        if len(pieces) < FEW_EPISODES or longest > 2 * share * len(self):
             size = max(1, len(self) // BLOCKS)
             cuts = [np.arange(begin, end, size) for begin, end in pieces]
             begins, ends = (

@@ -32,7 +32,7 @@ from understudy.reports.run_words import (
 from understudy.reports.shown import shown
 from understudy.reports.words import number
 from understudy.runs.evidence import kept
-from understudy.runs.folder import RunFolder
+from understudy.runs.folder import TASKS, RunFolder
 from understudy.runs.result import Result
 
 SAME = "as the student, whose actions it takes"
@@ -64,7 +64,7 @@ def write(folder: RunFolder, out: Path | None = None, missing: str = "", episode
         "result": result,
         "headline": headline(result),
         "verdict": verdict(result),
-        "subject": subject(result, env, own if result is not own else None),
+        "subject": subject(result, env, own if result is not own else None) + _together(folder),
         "tiles": tiles(result, evidence),
         "warnings": [_optioned(text) for text in (*result.warnings, result.termination_trap) if text],
         "missing": "" if evidence else missing or NOTHING,
@@ -238,6 +238,22 @@ def subject(result: Result, env: str, own: Result | None = None) -> str:
     )
 
 
+def _tasks(folder: RunFolder) -> dict[str, float]:
+    """All tasks of a student of several, with their weights."""
+    found: dict[str, float] = (folder.provenance.get("resolved") or {}).get("tasks") or {}
+    return found
+
+
+def _together(folder: RunFolder) -> str:
+    """With which other tasks it was learned; empty for one alone."""
+    others = [name for name in _tasks(folder) if name != folder.path.resolve().name]
+    if not _tasks(folder):
+        return ""
+    return (
+        f" It was learned together with {', '.join(others)}, with which it shares layers; the times are those of all."
+    )
+
+
 def _name(teacher: str) -> str:
     """The file's name without its folders."""
     return ", ".join(Path(one).name for one in teacher.split(",")) if teacher else ""
@@ -257,7 +273,9 @@ def title(result: Result, env: str) -> str:
 def made(folder: RunFolder, result: Result) -> dict[str, Any]:
     """How the run was made: command, configuration, versions and seeds."""
     facts = folder.provenance
-    again = shlex.join(["understudy", "distill", "--config", str(folder.config_path), "--out", f"{folder.path}-again"])
+    whole = folder.path.parent.parent
+    config, out = (whole / TASKS, whole) if _tasks(folder) else (folder.config_path, folder.path)
+    again = shlex.join(["understudy", "distill", "--config", str(config), "--out", f"{out}-again"])
     return {
         "command": str(facts.get("command") or ""),
         "again": again if facts.get("repeatable_from_config", True) else "",

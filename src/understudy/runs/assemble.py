@@ -265,7 +265,15 @@ def gamma_for(config: DistillConfig, teacher: Policy, console: Console) -> float
 
 
 def _estimator(config: DistillConfig) -> Estimator:
-    return Estimator(chosen_estimator(config.estimator), config.gae_lambda, config.clip, config.epochs)
+    return Estimator(
+        chosen_estimator(config.estimator),
+        config.gae_lambda,
+        config.clip,
+        config.epochs,
+        config.normalise_advantages,
+        config.value_clip,
+        target_kl=config.target_kl,
+    )
 
 
 def _remedy(config: DistillConfig) -> Remedy:
@@ -328,6 +336,7 @@ def _title(method: Method, estimator: Estimator, config: DistillConfig) -> str:
     words += [f"control {method.control}"] if method.control != lookup(config.row_name).control else []
     words += [f"loss weight {config.loss_weight}"] if parse(config.loss_weight) != 1 else []
     words += [f"task weight {config.task_weight}"] if parse(config.task_weight) != 1 else []
+    words += [f"entropy bonus {config.entropy_bonus}"] if parse(config.entropy_bonus) else []
     words += ["expected reward"] if config.expected_reward else []
     words += [config.divergence] if config.divergence == "kl" else []
     words += [config.remedy] if config.remedy != "none" else []

@@ -23,6 +23,7 @@ from understudy.methods import (
     with_control,
     with_credit,
     with_divergence,
+    with_entropy_bonus,
     with_expected_reward,
     with_q_weights,
     with_weights,
@@ -153,6 +154,15 @@ class DistillConfig:
     gae_lambda: float = option("GAE's lambda.", 0.95, "estimator", "[0, 1]")
     clip: float = option("PPO's clipping range.", 0.2, "estimator", "(0, 1)")
     epochs: int = option("PPO's passes over each batch.", 10, "estimator", "[1, inf)")
+    normalise_advantages: bool = option("Bring each batch's advantages to mean 0, deviation 1.", False, "estimator")
+    value_clip: float | None = option("How far a round may move the critic's values.", None, "estimator", "(0, inf)")
+    target_kl: float | None = option("PPO's passes end beyond 1.5 times this KL.", None, "estimator", "(0, inf)")
+    entropy_bonus: str = option(
+        "Weight of the student's entropy, for exploration: a number or SHAPE:START:END[:UNTIL].",
+        "0",
+        "estimator",
+        read=parse,
+    )
 
     epsilon: str | None = option(
         "Share of uniformly drawn actions: a number or SHAPE:START:END[:UNTIL].", None, "values", read=parse
@@ -260,6 +270,8 @@ class DistillConfig:
         if self.expected_reward:
             method = with_expected_reward(method)
         method = with_weights(method, parse(self.loss_weight), parse(self.task_weight))
+        bonus = parse(self.entropy_bonus)
+        method = with_entropy_bonus(method, bonus) if bonus else method
         kind, credit = parse_remedy(self.remedy)
         return with_credit(method, credit) if kind == "credit" else method
 

@@ -48,10 +48,14 @@ def _check_room(needed: int) -> None:
 def fingerprint(recording: Recording) -> str:
     """The same for the same steps, whatever file they came from."""
     digest = hashlib.sha256()
-    seen = recording.observation
-    parts = list(seen.values()) if isinstance(seen, dict) else [seen]
+    parts = [
+        part
+        for seen in (recording.observation, recording.after)
+        for part in (seen.values() if isinstance(seen, dict) else [seen])
+    ]
     rewards = [] if recording.reward is None else [recording.reward]
-    for part in (*parts, recording.action, *rewards, recording.terminated, recording.last):
+    ends = recording.terminated, recording.last, recording.after_row
+    for part in (*parts, recording.action, *rewards, *ends):
         digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
 
@@ -97,21 +101,36 @@ def _in_kind(action: np.ndarray, space: Space[Any]) -> np.ndarray | None:
 
 
 def _check_choices(name: str, what: str, values: np.ndarray, space: Space[Any], whose: str, mend: str) -> None:
-    """Where the space counts, every number must be one that it counts."""
-    low: Any
-    high: Any
-    if isinstance(space, spaces.Discrete):
-        low, high = int(space.start), int(space.start + space.n - 1)
-    elif isinstance(space, spaces.MultiDiscrete):
-        low, high = space.start, space.start + space.nvec - 1
-    elif isinstance(space, spaces.MultiBinary):
-        low, high = 0, 1
-    else:
+    """Where the space counts, every number must be one that it counts; amounts that are done lie in its bounds.
+
+    Observations often leave the bounds that an environment tells; but those of bytes are bytes, and no others are.
+    """
+    low, high = _range(space)
+    bytes_here, bytes_there = values.dtype == np.uint8, space.dtype == np.uint8
+    if low is None or (isinstance(space, spaces.Box) and what == "observations" and bytes_here == bytes_there):
         return
-    wrong = np.argwhere((values < low) | (values > high))
-    if len(wrong):
-        row = tuple(int(i) for i in wrong[0])
-        raise SpaceError(f"{name}: the {what} of row {row[0]:,} are {values[row]}, and the {whose} has {space}. {mend}")
+    wrong = (values < low) | (values > high)
+    if bytes_there and values.dtype.kind == "f":
+        wrong |= values != np.rint(values)
+    if wrong.any():
+        row = tuple(int(i) for i in np.argwhere(wrong)[0])
+        there = words(space)
+        raise SpaceError(f"{name}: the {what} of row {row[0]:,} are {values[row]}, and the {whose} has {there}. {mend}")
+
+
+def _range(space: Space[Any]) -> tuple[Any, Any]:
+    """The least and the largest number in a space, those of a Box with a thousandth of its range to spare."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.start), int(space.start + space.n - 1)
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    if isinstance(space, spaces.MultiBinary):
+        return 0, 1
+    if not isinstance(space, spaces.Box):
+        return None, None
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    spare = np.where(np.isfinite(high - low), 1e-3 * (high - low), 0.0)
+    return low - spare, high + spare
 
 
 def _of_store(run: str, given: Given, labelled: bool) -> Recording:

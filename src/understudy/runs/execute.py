@@ -23,7 +23,7 @@ from understudy.runs.found_again import found_again
 from understudy.runs.offline import OfflineRun, resolved_offline
 from understudy.runs.offline_parts import assemble_offline
 from understudy.runs.provenance import differences
-from understudy.runs.resolved import resolved
+from understudy.runs.resolved import as_looked_at, resolved
 from understudy.runs.result import Result
 from understudy.runs.run import Run
 from understudy.runs.tensorboard import events
@@ -61,6 +61,7 @@ def resume(path: str | Path, *, teacher: Any = None, env: Any = None, console: C
         folder.lock()
         again = "give another with understudy.resume(..., teacher=...)"
         here = found_again(folder, config, teacher=teacher, env=env, other=again)
+        here = as_looked_at(here, folder.provenance.get("resolved") or {})
         saved = Checkpoints(folder.checkpoints).latest(folder.metrics_size)
 
         way = _way(config)

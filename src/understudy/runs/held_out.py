@@ -16,7 +16,7 @@ from understudy.policies.network import Encoded
 
 BATCH = 1024
 BETTER = 1e-3
-"""Part of the best loss so far by which a look must be below it to count as an improvement."""
+"""Part of a loss by which a later look must be below it to count as an improvement."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,18 @@ class HeldOut:
 
 @dataclass
 class Patience:
-    """When looks stop getting better. ``limit`` 0: never. ``best`` and ``waited``: since that many looks."""
+    """When looks stop getting better. ``limit`` 0: never. ``mark``: the last loss that was clearly better than the mark
+    before it, ``waited`` looks ago; many small steps come to a clear one together."""
 
     limit: int
     best: float = float("inf")
     waited: int = 0
+    mark: float = float("inf")
 
     def note(self, loss: float) -> bool:
         """Whether this look is the best so far."""
-        clearly = not np.isfinite(self.best) or loss < self.best - BETTER * abs(self.best)
-        self.waited = 0 if clearly else self.waited + 1
+        clearly = not np.isfinite(self.mark) or loss < self.mark - BETTER * abs(self.mark)
+        self.waited, self.mark = (0, loss) if clearly else (self.waited + 1, self.mark)
         better = loss < self.best
         self.best = min(self.best, loss)
         return better

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from gymnasium import Space
 
 from understudy.engines.actor import PolicyActor
+from understudy.engines.learner import Learner
 from understudy.engines.q_objective import QObjective, Target, as_seen, check_values
 from understudy.engines.replay import check_memory, check_stacks, stacked_frames
 from understudy.engines.schedule import Rhythm
@@ -194,15 +196,31 @@ def weigh_store(
     objective: QObjective, student_space: Space[Any], simulator: Simulator, rows: int, console: Console
 ) -> None:
     """Say what the replay store will take at most, before it is taken; ConfigurationError where there is less."""
-    one = blank(student_space, 1)
-    parts = one.values() if isinstance(one, dict) else [one]
-    size = sum(_stored(part) for part in parts) // objective.frames
-    size += 10 + objective.student.family.action_dtype.itemsize
-    size += 4 * objective.student.family.parameters * objective.method.distils
+    size = row_bytes(objective, student_space)
     needed = rows * size
     check_memory(needed)
     if needed >= LARGE:
         console.note(f"the replay store takes up to {needed / 1e9:.1f} GB: {rows:,} steps of {size:,} bytes (--store)")
+
+
+def check_stores(learners: Iterable[Learner]) -> None:
+    """The replay stores of all together; each fits alone."""
+    check_memory(
+        sum(
+            learner.rhythm.store * row_bytes(learner.objective, learner.student.observation_space)
+            for learner in learners
+            if isinstance(learner.objective, QObjective)
+        )
+    )
+
+
+def row_bytes(objective: QObjective, student_space: Space[Any]) -> int:
+    """What a step takes in the replay store."""
+    one = blank(student_space, 1)
+    parts = one.values() if isinstance(one, dict) else [one]
+    size = sum(_stored(part) for part in parts) // objective.frames
+    size += 10 + objective.student.family.action_dtype.itemsize
+    return size + 4 * objective.student.family.parameters * objective.method.distils
 
 
 def _stored(part: np.ndarray) -> int:

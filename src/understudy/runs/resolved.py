@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from understudy.engines.q_objective import QObjective
@@ -44,6 +44,20 @@ def resolved(config: DistillConfig, parts: Assembly) -> dict[str, Any]:
         },
         "device": parts.device,
     }
+
+
+def as_looked_at(config: DistillConfig, before: dict[str, Any]) -> DistillConfig:
+    """With what a run that goes on had found in its teacher's play: an environment may not show the same play again.
+
+    ``before``: what it had settled on.
+    """
+    if config.data:
+        return config  # which show the same
+    found = {"frames": before["frames"]} if before.get("frames") else {}
+    own = before.get("temperature") == before.get("teacher_temperature")  # else the teacher brought one of its own
+    if own and config.teacher_temperature is None and before.get("temperature"):
+        found["teacher_temperature"] = before["temperature"]
+    return replace(config, **found)
 
 
 def settled(objective: Any, reward: bool) -> dict[str, Any]:

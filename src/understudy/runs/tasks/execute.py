@@ -22,7 +22,8 @@ from understudy.runs.execute import check_settled, go_on
 from understudy.runs.faults import told
 from understudy.runs.folder import RunFolder
 from understudy.runs.found_again import found_again
-from understudy.runs.resolved import resolved
+from understudy.runs.q_parts import check_stores
+from understudy.runs.resolved import as_looked_at, resolved
 from understudy.runs.run import Run
 from understudy.runs.tasks.config import TasksConfig
 from understudy.runs.tasks.folder import TasksFolder
@@ -64,7 +65,10 @@ def resume_tasks(path: str | Path, *, console: Console | None = None) -> TasksRe
             one.lock()
         again = "begin the run anew"
         configs = {
-            name: found_again(one, one.config, teacher=None, env=None, other=again) for name, one in folders.items()
+            name: as_looked_at(
+                found_again(one, one.config, teacher=None, env=None, other=again), one.provenance.get("resolved") or {}
+            )
+            for name, one in folders.items()
         }
         saved = Checkpoints(folder.checkpoints).newest_whole(partial(_reached, folders))
         parts = _assembled(stack, configs, config.heads, console)
@@ -88,6 +92,8 @@ def _assembled(
         torch.set_num_threads(config.threads)
         with said_of(f"task {name}"):
             parts[name] = stack.enter_context(closing(assemble(config, None, None, console)))
+    with said_of("all tasks together"):
+        check_stores(one.learner for one in parts.values())
     share([one.student for one in parts.values()], heads)
     return parts
 
