@@ -37,6 +37,18 @@ UPDATE, FIELD = "tests/proof/test_exact_update.py", "tests/engines/test_exact_fi
 TABULAR = "tests/proof/test_tabular.py"
 STEPS, EPISODE = (f"src/understudy/engines/{name}.py" for name in ("exact/steps", "tabular/episode"))
 STATE, TAPE, RESUME = (f"tests/{name}.py" for name in ("engines/test_state", "envs/test_tape", "runs/test_resume"))
+ANCHOR_LOSS, ANCHORED, RESERVOIR, ANCHORED_PPO = (
+    f"tests/{name}.py"
+    for name in (
+        "methods/test_anchor_loss",
+        "engines/test_anchored",
+        "engines/test_reservoir",
+        "stages/test_anchored_ppo",
+    )
+)
+ESTIMATED, REINFORCED, HANDED_OVER = (
+    f"tests/engines/test_{name}.py" for name in ("estimator", "reinforce", "hand_over")
+)
 SUMS, DIVERGENCES = (f"tests/math/test_{name}.py" for name in ("sums", "divergences"))
 
 FAULTS = (
@@ -214,6 +226,118 @@ FAULTS = (
         "file.truncate(metrics)",
         "file.truncate()",
         (RESUME,),
+    ),
+    Fault(
+        "advantages of a minibatch normalised by the wrong deviation",
+        "src/understudy/engines/estimator.py",
+        "(played.std() + 1e-8)",
+        "(played.std(correction=0) + 1e-8)",
+        (REINFORCED,),
+    ),
+    Fault(
+        "a KL that ends the passes, with a sign flipped",
+        "src/understudy/engines/estimator.py",
+        "torch.expm1(log_ratio) - log_ratio",
+        "torch.expm1(log_ratio) + log_ratio",
+        (ESTIMATED,),
+    ),
+    Fault(
+        "a look at the KL that costs the loss its gradient",
+        "src/understudy/engines/estimator.py",
+        "    def strayed(",
+        "    @torch.no_grad()\n    def strayed(",
+        (REINFORCED,),
+    ),
+    Fault(
+        "passes that never end early",
+        "src/understudy/engines/learner.py",
+        "            if self.objective.strayed:\n                break\n",
+        "",
+        (REINFORCED,),
+    ),
+    Fault(
+        "values clipped about the targets",
+        "src/understudy/engines/objective.py",
+        'columns["old_value"] = values',
+        'columns["old_value"] = targets',
+        (REINFORCED,),
+    ),
+    Fault(
+        "a bonus for being sure",
+        "src/understudy/methods/method.py",
+        'Part(scaled(weight, -1), "student-entropy")',
+        'Part(weight, "student-entropy")',
+        (REINFORCED,),
+    ),
+    Fault(
+        "a rate that does not fall",
+        "src/understudy/engines/reinforce.py",
+        "self.learning_rate if final is None else final",
+        "self.learning_rate",
+        (REINFORCED,),
+    ),
+    Fault(
+        "a carried policy standardised anew",
+        "src/understudy/engines/reinforce.py",
+        "options.standardise and _is_new(network)",
+        "options.standardise",
+        (REINFORCED,),
+    ),
+    Fault(
+        "moments that carry the policy on while its critic is fitted",
+        "src/understudy/engines/hand_over.py",
+        "    learner.optimiser = learner.new_optimiser()  # without",
+        "    # without",
+        (HANDED_OVER,),
+    ),
+    Fault(
+        "a temperature that makes surer",
+        "src/understudy/engines/hand_over.py",
+        "layer.weight.div_(high)",
+        "layer.weight.mul_(high)",
+        (HANDED_OVER,),
+    ),
+    Fault(
+        "an anchor's direction swapped",
+        "src/understudy/methods/anchor_loss.py",
+        '"forward": kl,',
+        '"forward": lambda anchor, student: kl(student, anchor),',
+        (ANCHOR_LOSS,),
+    ),
+    Fault(
+        "an anchor that pushes away",
+        "src/understudy/engines/anchored.py",
+        "total = total + anchor.weight * self._visited(",
+        "total = total - anchor.weight * self._visited(",
+        (ANCHORED,),
+    ),
+    Fault(
+        "stored states that favour late ones",
+        "src/understudy/engines/reservoir.py",
+        "self.generator.integers(order + 1)",
+        "self.generator.integers(np.maximum(order, 1))",
+        (RESERVOIR,),
+    ),
+    Fault(
+        "a recurrent anchor that forgets between windows",
+        "src/understudy/engines/anchored.py",
+        "anchor.memory = None if memories is None else memories[-1]",
+        "anchor.memory = None",
+        (ANCHORED,),
+    ),
+    Fault(
+        "an anchor's gradient twice in SB3's PPO",
+        "src/understudy/stages/anchored_ppo.py",
+        "return gradient, torch.ones(()",
+        "return gradient, 2 * torch.ones(()",
+        (ANCHORED_PPO,),
+    ),
+    Fault(
+        "anchors in SB3's PPO at another step's state",
+        "src/understudy/stages/anchored_ppo.py",
+        "flat.transpose(0, 1).flatten(0, 1)",
+        "flat.flatten(0, 1)",
+        (ANCHORED_PPO,),
     ),
 )
 

@@ -15,6 +15,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Anchor": "understudy.methods.anchor",
+    "AnchoredPPO": "understudy.stages.anchored_ppo",
+    "anchor_loss": "understudy.methods.anchor_loss",
+    "load_store": "understudy.stages.stored",
+    "save_store": "understudy.stages.stored",
+    "stored_states": "understudy.stages.stored",
     "compare": "understudy.api",
     "compress": "understudy.api",
     "distill": "understudy.api",
@@ -24,13 +30,16 @@ _HOMES = {
     "doctor": "understudy.api",
     "push": "understudy.api",
     "resume": "understudy.api",
+    "train_stages": "understudy.api",
     "open_teacher": "understudy.policies.teachers",
     "load_student": "understudy.policies.student_file",
     "Result": "understudy.runs.result",
 }
 
-__all__ = [
+__all__ = [  # without AnchoredPPO, which needs an optional package: import * must not
+    "Anchor",
     "Result",
+    "anchor_loss",
     "compare",
     "compress",
     "distill",
@@ -38,11 +47,18 @@ __all__ = [
     "doctor",
     "evaluate",
     "export_student",
+    "load_store",
     "load_student",
     "open_teacher",
     "push",
     "resume",
+    "save_store",
+    "stored_states",
+    "train_stages",
 ]
+
+# for gymnasium.make("understudy/Pursuit-v0"), without importing Gymnasium
+importlib.import_module("understudy.envs.flight.registration").register_soon()
 
 
 def __getattr__(name: str) -> Any:

@@ -62,3 +62,25 @@ def test_the_error_is_in_the_columns_own_units_and_only_over_steps_that_were_pla
     valid = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
     assert critic.loss(seen, targets, valid).item() == pytest.approx((1 + 4) / 2, rel=1e-3)
     assert critic.loss(seen[0], targets[0], None).item() == pytest.approx((1 + 4) / 2, rel=1e-3)
+
+
+def test_a_value_that_has_moved_far_from_its_old_one_learns_no_more():
+    """Targets 10, old values 0, limit 2, and predictions 1, 3 and -3: errors to 1, 2 and -2; only the first moves."""
+    critic = Critic(FLAT, parse("linear"), 1, seed=0)
+    critic.rescale(torch.tensor([[-4.0], [12.0]]))  # mean 4, deviation 8
+    (last,) = critic.network.last_layers
+    with torch.no_grad():
+        last.weight.copy_(torch.tensor([[1.0, 3.0, -3.0]]) / 8)
+        last.bias.fill_(-4 / 8)
+    seen, targets = torch.eye(3), torch.full((3, 1), 10.0)
+    torch.testing.assert_close(critic(seen)[:, 0], torch.tensor([1.0, 3.0, -3.0]))
+    loss = critic.loss(seen, targets, None, (torch.zeros(3, 1), 2.0))
+    assert loss.item() == pytest.approx((81 + 64 + 144) / 3 / 64)
+    (gradient,) = torch.autograd.grad(loss, last.weight)
+    torch.testing.assert_close(gradient, torch.tensor([[2 * -9 / 8 / 3, 0.0, 0.0]]))
+
+
+def test_a_critic_without_a_rate_keeps_the_unit_of_the_returns():
+    critic = Critic(FLAT, parse("linear"), 1, seed=0, rate=0.0)
+    critic.rescale(torch.tensor([[100.0], [300.0]]))
+    assert (critic.mean.item(), critic.std.item()) == (0.0, 1.0)

@@ -142,6 +142,16 @@ def test_the_estimators_options_are_the_configurations(build: Any) -> None:
     estimator = objective.estimator
     assert (estimator.kind, estimator.lam, estimator.clip, estimator.epochs) == ("ppo", 0.5, 0.1, 3)
     assert build(method="n-distill+r").learner.objective.estimator.kind == "ppo"
+    more = build(
+        method="n-distill+r", normalise_advantages=True, value_clip=2.0, target_kl=0.1
+    ).learner.objective.estimator
+    assert (more.normalise, more.value_clip, more.target_kl, more.value_weight) == (True, 2.0, 0.1, 1.0)
+
+
+def test_a_bonus_for_entropy_is_a_part_of_the_rows_loss(build: Any) -> None:
+    row = build(method="task-reward", entropy_bonus="linear:0.1:0").learner.objective.method
+    assert [(part.atom, str(part.weight)) for part in row.loss] == [("student-entropy", "linear:-0.1:-0:1")]
+    assert not build(method="task-reward").learner.objective.method.loss
 
 
 def test_plain_returns_are_of_whole_episodes(build: Any) -> None:

@@ -12,12 +12,14 @@ from understudy.runs.config import DistillConfig
 from understudy.runs.options import USES
 
 GIVEN: dict[str, Any] = {
-    "estimator": "gae", "gae_lambda": 0.5, "critic_view": "0", "clip": 0.1, "epochs": 3, "batch_size": 64,
+    "estimator": "gae", "gae_lambda": 0.5, "critic_view": "0", "clip": 0.1, "epochs": 3,
+    "normalise_advantages": True, "value_clip": 1.0, "target_kl": 0.1, "batch_size": 64,
     "collect": 64, "updates": 3, "store": 99, "remedy": "credit:0.5", "divergence": "kl",
 }  # fmt: skip
+PPOS = ("normalise_advantages", "value_clip", "target_kl")
 ELSEWHERE = {
-    "expected_reward", "epsilon", "prefill", "frames", "light_checkpoints", "n_step", "target_update", "targets",
-    "td_error",
+    "expected_reward", "entropy_bonus", "epsilon", "prefill", "frames", "light_checkpoints", "n_step", "target_update",
+    "targets", "td_error",
 }  # fmt: skip
 """Tried with the rows of action values, in test_q_runs."""
 
@@ -38,18 +40,21 @@ def test_every_option_of_the_table_is_tried_here() -> None:
 @pytest.mark.parametrize(
     ("fixed", "idle"),
     [
-        ({}, "estimator gae_lambda critic_view clip epochs remedy"),
-        ({"method": "teacher-distill"}, "estimator gae_lambda critic_view clip epochs remedy"),
+        ({}, "estimator gae_lambda critic_view clip epochs normalise_advantages value_clip target_kl remedy"),
+        (
+            {"method": "teacher-distill"},
+            "estimator gae_lambda critic_view clip epochs normalise_advantages value_clip target_kl remedy",
+        ),
         ({"method": "n-distill", "estimator": "ppo"}, "updates store"),
-        ({"method": "n-distill", "estimator": "gae"}, "clip epochs updates store"),
+        ({"method": "n-distill", "estimator": "gae"}, "clip epochs target_kl updates store"),
         (
             {"method": "n-distill", "estimator": "returns"},
-            "gae_lambda critic_view clip epochs batch_size collect updates store",
+            "gae_lambda critic_view clip epochs value_clip target_kl batch_size collect updates store",
         ),
         ({"method": "task-reward"}, "updates store remedy divergence"),
         (
             {"method": "v-gated", "estimator": "returns"},
-            "clip epochs batch_size collect updates store remedy divergence",
+            "clip epochs value_clip target_kl batch_size collect updates store remedy divergence",
         ),
     ],
 )
@@ -61,7 +66,7 @@ def test_what_a_row_ignores_is_refused_all_at_once(fixed: dict[str, Any], idle: 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_option_alone_is_refused_or_read(method: str) -> None:
     reward = bool(METHODS[method].reward)
-    for name in ("estimator", "gae_lambda", "critic_view", "clip", "epochs"):
+    for name in ("estimator", "gae_lambda", "critic_view", "clip", "epochs", *PPOS):
         assert refused(method=method, **{name: GIVEN[name]}) == ([] if reward else [name])
     for name in ("updates", "store"):
         assert refused(method=method, **{name: GIVEN[name]}) == ([name] if reward else [])

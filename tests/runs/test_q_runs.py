@@ -288,6 +288,7 @@ def test_values_that_stop_being_numbers_end_the_run_with_a_word(tmp_path: Path) 
         ({"frames": 4}, "--frames is for rows of action values"),
         ({"light_checkpoints": True}, "--light-checkpoints is for rows of action values"),
         ({"method": "q-kl", "gae_lambda": 0.5}, "--gae-lambda is for rows with a reward term"),
+        ({"method": "q-kl", "entropy_bonus": "0.1"}, "--entropy-bonus is for rows of Eq. 1"),
         ({"method": "dqn", "estimator": "ppo"}, "--estimator is for rows with a reward term"),
         ({"method": "dqn", "expected_reward": True}, "--expected-reward is for rows of Eq. 1"),
         ({"method": "dqn+q-kl", "divergence": "kl"}, "--divergence is for rows with a cross-entropy"),

@@ -23,7 +23,7 @@ from stable_baselines3 import PPO  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback  # noqa: E402
 from stable_baselines3.common.env_util import make_vec_env  # noqa: E402
 from stable_baselines3.common.logger import configure  # noqa: E402
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize  # noqa: E402
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize  # noqa: E402
 
 from understudy import AnchoredPPO  # noqa: E402
 
@@ -269,6 +269,7 @@ def test_a_plain_model_of_ppo_goes_on_with_anchors_in_two_lines(tmp_path):
     assert heard.of("anchor/first/kl")[1] > 0
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_an_anchor_that_cannot_be_pickled_is_saved_as_its_path(tmp_path):
     module = torch.jit.script(torch.nn.Linear(4, 2))
     module.save(tmp_path / "lead.pt")
@@ -315,6 +316,17 @@ def test_an_anchor_is_shown_what_the_environment_showed_before_vecnormalize():
     assert (shown[..., 0] == 1000).all()
     steps = np.arange(128) % 7
     assert np.array_equal(shown[..., 1].reshape(128, 2), np.stack([steps, steps], -1))
+
+
+def test_a_normaliser_within_another_wrapper_is_refused_and_around_it_works():
+    def lead(observation):
+        return np.tile([0.3, 0.7], (len(observation), 1))
+
+    inner = VecFrameStack(VecNormalize(DummyVecEnv([Counting])), 3)
+    with pytest.raises(ConfigurationError, match="Let it be the outermost"):
+        AnchoredPPO("MlpPolicy", inner, anchors=[Anchor(lead)], **SMALL).learn(64)
+    outer = VecNormalize(VecFrameStack(DummyVecEnv([Counting]), 3))
+    AnchoredPPO("MlpPolicy", outer, anchors=[Anchor(lead)], **SMALL).learn(64)
 
 
 def test_it_works_with_callbacks(tmp_path):

@@ -132,7 +132,7 @@ def numpy_forward(policy: Any) -> Callable[[Observation], np.ndarray] | None:
     PyTorch's dispatch costs several times the arithmetic at these sizes. The arrays share the parameters' memory,
     so that updates in place are seen at once.
     """
-    if not isinstance(policy, Student) or policy.memory_size or len(policy.network.inputs) != 1:
+    if type(policy) is not Student or policy.memory_size or len(policy.network.inputs) != 1:
         return None
     entry, layers = policy.network.inputs[0], list(policy.network.layers)
     if not isinstance(entry, VectorInput) or entry.standardise is None or policy.network.keys != [""]:

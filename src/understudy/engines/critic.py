@@ -12,18 +12,22 @@ from understudy.policies.network import Network, seeded
 from understudy.policies.policy import TensorObservation
 from understudy.policies.spec import Spec
 
+RATE = 0.2
+
 
 class Critic(nn.Module):
     """``[..., K]`` values; learned in units of each column's running mean and deviation.
 
     When these move, the last layer is rescaled so that no prediction changes (PopArt, van Hasselt et al. 2016).
+    ``rate``: how far they move at a time; 0: they never do, and values are learned as they are.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, space: gymnasium.Space[Any], spec: Spec, columns: int, seed: int) -> None:
+    def __init__(self, space: gymnasium.Space[Any], spec: Spec, columns: int, seed: int, rate: float = RATE) -> None:
         super().__init__()
+        self.rate = rate
         self.network = seeded(seed, Network, space, spec, columns)
         self.register_buffer("mean", torch.zeros(columns))
         self.register_buffer("std", torch.ones(columns))
@@ -40,11 +44,11 @@ class Critic(nn.Module):
         self.fitted = state
 
     @torch.no_grad()
-    def rescale(self, targets: Tensor, rate: float = 0.2) -> None:
+    def rescale(self, targets: Tensor) -> None:
         """Move towards the moments of ``targets [M, K]``, keeping every prediction."""
-        if not len(targets):
+        if not len(targets) or not self.rate:
             return
-        rate = rate if self.fitted else 1.0
+        rate = self.rate if self.fitted else 1.0
         mean = self.mean + rate * (targets.mean(0) - self.mean)
         std = self.std + rate * (targets.std(0, correction=0).clamp(min=1e-3) - self.std)
         last = self.network.layers[-1]
@@ -55,9 +59,24 @@ class Critic(nn.Module):
         self.std.copy_(std)
         self.fitted = True
 
-    def loss(self, observation: TensorObservation, targets: Tensor, valid: Tensor | None) -> Tensor:
-        """Mean squared error against ``targets [L, B, K]``, in the columns' own units."""
-        error = (self.network(observation)[0] - (targets - self.mean) / self.std).square().mean(-1)
+    def loss(
+        self,
+        observation: TensorObservation,
+        targets: Tensor,
+        valid: Tensor | None,
+        old: tuple[Tensor, float] | None = None,
+    ) -> Tensor:
+        """Mean squared error against ``targets [L, B, K]``, in the columns' own units.
+
+        ``old``: earlier values ``[L, B, K]`` and how far from them a prediction counts, as the values are measured: one
+        that has gone farther learns nothing more (Stable-Baselines3's ``clip_range_vf``).
+        """
+        found = self.network(observation)[0]
+        if old is not None:
+            held = (old[0] - self.mean) / self.std
+            far = old[1] / self.std
+            found = held + torch.clamp(found - held, -far, far)
+        error = (found - (targets - self.mean) / self.std).square().mean(-1)
         return error.mean() if valid is None else (error * valid).sum() / valid.sum().clamp(min=1)
 
     @torch.no_grad()

@@ -40,6 +40,7 @@ class Objective(Protocol):
     """What is learned: windows become columns of a store, and minibatches of these a scalar that is minimised.
 
     ``passes`` over a collection, ``at_once``: all of it in one minibatch; where the rhythm does not keep the store.
+    ``strayed``: the minibatch whose loss was just asked for says that the round's passes have to end.
     """
 
     method: Any
@@ -49,6 +50,8 @@ class Objective(Protocol):
     critic: Critic | None
     device: torch.device | str
 
+    @property
+    def strayed(self) -> bool: ...
     @property
     def passes(self) -> int: ...
     @property
@@ -67,7 +70,9 @@ class Objective(Protocol):
 class Learner:
     """Rounds of collecting from a source and updating a student by an objective.
 
-    ``budget`` in environment steps gives schedules their progress; nothing here knows of logs or clocks.
+    ``budget`` in environment steps gives schedules their progress; nothing here knows of logs or clocks. ``window``:
+    what was collected last. ``fits``: the modules whose standardisers are fitted to the first window; one that has
+    learned before keeps its own.
     """
 
     def __init__(self, source: Source, objective: Objective, rhythm: Rhythm, *, budget: int, seed: int) -> None:
@@ -78,10 +83,16 @@ class Learner:
         self.modules: dict[str, torch.nn.Module] = {"student": self.student}
         if objective.critic is not None:
             self.modules["critic"] = objective.critic
-        parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
-        self.optimiser = FlatAdam(parameters, rhythm.learning_rate, rhythm.clip, rhythm.average)
+        self.optimiser = self.new_optimiser()
         self.env_steps = self.updates = self.next_fit = 0
         self.restandardises = True
+        self.fits = set(self.modules)
+        self.window: Window | None = None
+
+    def new_optimiser(self) -> FlatAdam:
+        """Adam over all parameters, with no past."""
+        parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
+        return FlatAdam(parameters, self.rhythm.learning_rate, self.rhythm.clip, self.rhythm.average)
 
     @property
     def progress(self) -> float:
@@ -101,7 +112,7 @@ class Learner:
     def gather(self) -> tuple[Episodes, dict[str, float]]:
         """The first half of a round: collect and store. The episodes that ended, and what was noticed."""
         progress = self.progress
-        window = self.source.collect(progress)
+        window = self.window = self.source.collect(progress)
         if not self.env_steps:
             self._begin(window)
         columns, facts = self.objective.prepare(window, progress)
@@ -172,9 +183,11 @@ class Learner:
             seen = tensors(view(window.observation), objective.device)
             return {k: v[valid] for k, v in seen.items()} if isinstance(seen, dict) else seen[valid]
 
-        self.student.network.fit_inputs(picked(objective.views.student))
-        if objective.critic is not None:
+        if objective.critic is not None and "critic" in self.fits:
             objective.critic.network.fit_inputs(picked(objective.views.critic))
+        if "student" not in self.fits:
+            return
+        self.student.network.fit_inputs(picked(objective.views.student))
         if self.student.family.continuous and objective.method.reads_teacher and not objective.teacher.memory_size:
             self.student.begin_like(objective.teacher(picked(objective.views.teacher))[0].policy.flat)
 
@@ -195,10 +208,12 @@ class Learner:
         self.objective.restandardised(mean, scale)
 
     def _update(self, method: Any) -> list[torch.Tensor]:
-        """Draw minibatches and step; the losses."""
+        """Draw minibatches and step, until the objective says that this is enough; the losses."""
         losses = []
         for columns in self.minibatches():
             loss = self.objective.loss(columns, method)
+            if self.objective.strayed:
+                break
             self.optimiser.step(loss)
             self.objective.updated()
             losses.append(loss.detach())

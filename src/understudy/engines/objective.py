@@ -86,7 +86,8 @@ class Objective:
         self.method, self.student, self.views = method, student, views
         self.teacher = teacher if Need.TEACHER_VALUE in method.needs else without_value(teacher)
         self.estimator, self.gamma, self.remedy, self.critic, self.device = estimator, gamma, remedy, critic, device
-        self._now = method
+        self._now, self._estimate = method, estimator.at(0.0)
+        self.strayed = False
         self.values_task = Need.STUDENT_VALUE in method.needs
         self.length = length
         self.memory: Tensor | None = None  # the student's [N, M] before the next window, and the teacher's
@@ -140,15 +141,20 @@ class Objective:
         )
 
     @torch.no_grad()
-    def prepare(self, window: Window, progress: float = 0.0) -> tuple[Columns, dict[str, float]]:
+    def prepare(
+        self, window: Window, progress: float = 0.0, beside: Columns | None = None
+    ) -> tuple[Columns, dict[str, float]]:
         """Columns ``[K, L, ...]`` of a window that follows the last one, and what was noticed in it.
 
-        The reward's schedules are read at ``progress``.
+        ``beside``: further columns ``[L, N, ...]`` that go along.
+
+        The schedules of the reward and of the estimator are read at ``progress``.
         """
-        self._now = self.method.at(progress)
+        self._now, self._estimate = self.method.at(progress), self.estimator.at(progress)
         seen = self._seen(self.views.student(window.observation))
         encoded = self.student.network.encoded(seen)
         columns = observation_columns("observation", seen) if encoded is None else {"features": encoded.features}
+        columns |= beside or {}
         start = torch.as_tensor(window.start, device=self.device)
         teacher, teacher_memories = None, None
         if self.method.reads_teacher:
@@ -205,6 +211,8 @@ class Objective:
         if self.critic is not None:
             columns |= observation_columns("critic", self._seen(self.views.critic(window.observation)))
             columns["target"] = targets
+            if self.estimator.value_clip is not None:
+                columns["old_value"] = values
             self.critic.rescale(targets[torch.as_tensor(window.valid, device=targets.device)])
         noisy = advantage[torch.as_tensor(window.valid, device=advantage.device)]
         dropped = float(window.beyond_truncated.sum()) if whole else 0.0
@@ -318,11 +326,18 @@ class Objective:
             columns.get("valid"),
             columns.get("old_log_prob"),
         )
-        loss = surrogate(method, steps, columns.get("advantage"), self.estimator.score)
-        if self.critic is not None:
-            error = self.critic.loss(observation_of("critic", columns), columns["target"], steps.valid)
-            loss = loss + error
-        return loss
+        advantage = columns.get("advantage")
+        if advantage is not None:
+            advantage = self._estimate.scaled(advantage, steps.valid)
+            self.strayed = self._estimate.strayed(steps)
+        loss = surrogate(method, steps, advantage, self._estimate.score)
+        return loss if self.critic is None else loss + self._critic_error(self.critic, columns)
+
+    def _critic_error(self, critic: Critic, columns: Columns) -> Tensor:
+        near, weight = self.estimator.value_clip, self.estimator.value_weight
+        old = None if near is None else (columns["old_value"], near)
+        error = critic.loss(observation_of("critic", columns), columns["target"], columns.get("valid"), old)
+        return error if weight == 1 else weight * error
 
 
 def _single_steps(columns: Columns, valid: np.ndarray) -> Columns:

@@ -50,6 +50,7 @@ class QObjective:
     critic: Critic | None = None
     passes = 1
     at_once = False  # neither is read: minibatches are drawn from all that is stored
+    strayed = False
 
     def __init__(
         self,

@@ -11,13 +11,13 @@ from typing import Any
 
 import gymnasium
 from gymnasium import error as refusals
-from gymnasium.envs.registration import EnvSpec
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
 
 from understudy.envs import of_envpool, of_minatar
 from understudy.envs.bench import Bench
 from understudy.envs.mujoco_models import quiet_mujoco
-from understudy.envs.of_vector import VectorSimulator
+from understudy.envs.of_vector import SEEDS_EACH_COPY, VectorSimulator
 from understudy.envs.simulator import Simulator
 from understudy.envs.wrappers import ENV_KWARGS, parse_wrapper, time_limit, wrapped
 from understudy.errors import ConfigurationError, EnvironmentFailure, MissingExtra, TeacherError, nearest
@@ -64,6 +64,8 @@ def make(
         maker = partial(_layered, maker, tuple(layers))
     if asynchronous:
         return _asynchronous(maker, copies, name)
+    if isinstance(env, str) and not wrappers and not layers and _steps_together(env, env_kwargs):
+        return _own_vector(env, copies, env_kwargs, env)
     return Bench([maker] * copies, name)
 
 
@@ -193,17 +195,35 @@ def _asynchronous(maker: Maker, copies: int, name: str) -> Simulator:
     return VectorSimulator(env, name, limit)
 
 
-def _own_vector(env_id: str, copies: int, env_kwargs: dict[str, Any] | None) -> Simulator:
+def _steps_together(env: str, env_kwargs: dict[str, Any] | None) -> bool:
+    """Whether an id's own vector implementation gives what its single environments give, and nobody asks for pictures
+    of those."""
+    if _function(env) is not None or (env_kwargs or {}).get("render_mode") is not None:
+        return False
+    entry = _spec(env).vector_entry_point
+    try:
+        made = load_env_creator(entry) if isinstance(entry, str) else entry
+    except ImportError:  # of others' vector environments; single ones need not need what these do
+        return False
+    return bool(getattr(made, "metadata", {}).get(SEEDS_EACH_COPY))
+
+
+def _own_vector(env_id: str, copies: int, env_kwargs: dict[str, Any] | None, name: str | None = None) -> Simulator:
     """Gymnasium's own vector implementation of an id: one call for all copies."""
     spec = _spec(env_id)
     if spec.vector_entry_point is None:
         raise EnvironmentFailure(f"{env_id} has no vector implementation of its own. Use {env_id} or envpool:{env_id}.")
-    env = gymnasium.make_vec(env_id, copies, vectorization_mode="vector_entry_point", **(env_kwargs or {}))
-    return _of_vector(env, f"vector:{env_id}")
+    try:
+        env = gymnasium.make_vec(env_id, copies, vectorization_mode="vector_entry_point", **(env_kwargs or {}))
+    except Exception as error:
+        given = f" with {env_kwargs}" if env_kwargs else ""
+        raise EnvironmentFailure(f"making {env_id}{given} failed: {type(error).__name__}: {error}") from error
+    return _of_vector(env, name or f"vector:{env_id}")
 
 
 def _of_vector(env: VectorEnv[Any, Any, Any], name: str) -> Simulator:
-    limit = env.spec.max_episode_steps if env.spec is not None else None
+    limit = None if env.spec is None else env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)
+    limit = None if limit == -1 else limit  # Gymnasium's word for none
     if limit is None and hasattr(env.unwrapped, "envs"):
         limit = time_limit(env.unwrapped.envs[0])
     return VectorSimulator(env, name, limit)

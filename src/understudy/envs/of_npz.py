@@ -25,12 +25,7 @@ def read(path: str, check_room: Callable[[int], None]) -> Recording:
     ConfigurationError where it is none, lacks something, or holds Python objects.
     """
     arrays = _arrays(path, check_room)
-    missing = [key for key in REQUIRED if key not in arrays]
-    if missing:
-        raise ConfigurationError(
-            f"{path} has no array {missing[0]!r}; it holds {', '.join(arrays) or 'nothing'}. Write it with "
-            "np.savez(path, observations=..., actions=...)"
-        )
+    _check_complete(path, arrays)
     count = len(arrays["actions"])
     _check_lengths(path, arrays, count)
     terminated, truncated = (_flags(path, key, arrays, count) for key in KEYS[3:5])
@@ -60,6 +55,15 @@ def read(path: str, check_room: Callable[[int], None]) -> Recording:
         space_of_actions(path, action),
         declared=False,
     )
+
+
+def _check_complete(path: str, arrays: dict[str, np.ndarray]) -> None:
+    missing = [key for key in REQUIRED if key not in arrays]
+    if missing:
+        raise ConfigurationError(
+            f"{path} has no array {missing[0]!r}; it holds {', '.join(arrays) or 'nothing'}. Write it with "
+            "np.savez(path, observations=..., actions=...)"
+        )
 
 
 def _arrays(path: str, check_room: Callable[[int], None]) -> dict[str, np.ndarray]:

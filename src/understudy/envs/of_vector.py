@@ -12,16 +12,21 @@ from understudy.envs.simulator import Outcome, blank, copied, put, spread
 from understudy.errors import EnvironmentFailure
 from understudy.policies.policy import Observation
 
+SEEDS_EACH_COPY = "seeds_each_copy"
+"""What the metadata of a vector environment hold where its ``reset`` takes a seed a copy and a ``reset_mask``, as
+SyncVectorEnv's does, and each copy's episodes are those of a single environment on the same seed, bit for bit."""
+
 
 class VectorSimulator:
-    """A vector environment. Only Sync- and AsyncVectorEnv take a seed a copy and can begin single copies anew;
-    in others ``begin`` seeds the whole by its first seed."""
+    """A vector environment. Only Sync- and AsyncVectorEnv, and those that say so, take a seed a copy and can begin
+    single copies anew; in others ``begin`` seeds the whole by its first seed."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], spec_id: str, max_episode_steps: int | None) -> None:
         self.env, self.spec_id, self.max_episode_steps = env, spec_id, max_episode_steps
         self.copies, self.plays = int(env.num_envs), 0
         self.observation_space, self.action_space = env.single_observation_space, env.single_action_space
-        self.restartable = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
+        seeds_each = bool(env.metadata.get(SEEDS_EACH_COPY))
+        self.restartable = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv) or seeds_each
         self._settle = SETTLE[_mode(env, spec_id)]
         self._none = np.zeros(self.copies, bool)
         self._none.setflags(write=False)

@@ -175,7 +175,7 @@ def check_spaces(
     ]
     if wrong:
         raise SpaceError(f"the {who} and the {other} do not match. {'; '.join(wrong)}. {mend}")
-    if squashed and not _same_bounds(teacher_act, env_act):
+    if squashed and not same_bounds(teacher_act, env_act):
         raise SpaceError(
             f"the teacher's actions are scaled to the bounds of {words(teacher_act)}, but the environment's are those "
             f"of {words(env_act)}. Name the environment the teacher was trained in, or add --wrap rescale-action if "
@@ -192,7 +192,8 @@ def words(space: gymnasium.Space[Any]) -> str:
     return f"Box({shape} of {space.dtype}, {low} to {high})"
 
 
-def _same_bounds(one: gymnasium.Space[Any], other: gymnasium.Space[Any]) -> bool:
+def same_bounds(one: gymnasium.Space[Any], other: gymnasium.Space[Any]) -> bool:
+    """Whether both are Boxes of the same bounds."""
     return (
         isinstance(one, spaces.Box)
         and isinstance(other, spaces.Box)

@@ -150,7 +150,7 @@ def _exported(
     small = replace(small, file=files[-1]) if small else None
     files = files[: len(written.files)]
     return Exported(
-        files, config.format, str(student.spec), student.parameter_count, sum(one.stat().st_size for one in files),
+        files, config.format, student.description, student.parameter_count, sum(one.stat().st_size for one in files),
         parity, *_times(student, opened, seen), scene.env, (*scene.notes, *written.notes), footprint(student), small,
     )  # fmt: skip
 
@@ -243,7 +243,7 @@ def facts(student: Student, env: str, env_args: Mapping[str, Any] = MappingProxy
     episode = "set memory to zeros at the start of an episode, then feed memory_out back" if student.memory_size else ""
     return {
         "understudy": understudy.__version__,
-        "student": str(student.spec),
+        "student": student.description,
         "env": env,
         "env_args": json.dumps(dict(env_args), default=str),
         "wrappers": json.dumps(list(student.facts.get("wrappers") or ())),

@@ -13,6 +13,7 @@ from torch import nn
 from understudy.errors import ExportError
 from understudy.math.distributions import LOG_STD_MAX
 from understudy.policies.network import ImageInput
+from understudy.policies.progressive import ProgressiveStudent
 from understudy.policies.sb3_heads import SAC_LOG_STD
 from understudy.policies.sb3_observation import is_byte_image
 from understudy.policies.student import Student
@@ -47,6 +48,8 @@ def misfit(student: Student, algorithm: str) -> str:
 
 def _wrong_body(student: Student, algorithm: str) -> str:
     spec = student.spec
+    if isinstance(student, ProgressiveStudent):
+        return "its networks have one column, and this student has several"
     if spec.body == "gru":
         return "sb3-contrib's memories are LSTMs, and this is a GRU"
     if spec.recurrent and algorithm != "recurrent-ppo":

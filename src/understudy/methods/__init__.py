@@ -19,6 +19,7 @@ from understudy.methods.method import (
     with_control,
     with_credit,
     with_divergence,
+    with_entropy_bonus,
     with_expected_reward,
     with_weights,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "with_control",
     "with_credit",
     "with_divergence",
+    "with_entropy_bonus",
     "with_expected_reward",
     "with_q_weights",
     "with_weights",

@@ -391,3 +391,9 @@ def with_weights(method: Method, loss: Weight = 1.0, task: Weight = 1.0) -> Meth
         # r + V_S(s') with another weight on r is no action value any more
         return replace(weighed, gradient=None if method.gradient is None else False, objective="none exists")
     return weighed
+
+
+def with_entropy_bonus(method: Method, weight: Weight) -> Method:
+    """The row that is also paid ``weight`` for each nat of the student's entropy where it goes; for exploration."""
+    loss = (*method.loss, Part(scaled(weight, -1), "student-entropy"))
+    return replace(method, loss=loss, gradient=False, objective="none exists")

@@ -32,6 +32,11 @@ def vec_env(purpose: str) -> Any:
     return _package("stable_baselines3.common.vec_env", purpose)
 
 
+def pickled(thing: Any) -> str:
+    """As Stable-Baselines3 saves what is no plain data."""
+    return str(_package("stable_baselines3.common.save_util", "saving").data_to_json({"thing": thing}))
+
+
 def _package(name: str, purpose: str) -> Any:
     try:
         return importlib.import_module(name)

@@ -17,6 +17,7 @@ from understudy.errors import RunError, TeacherError, UnderstudyError
 from understudy.math.distributions import Family
 from understudy.policies.hub import fetch
 from understudy.policies.hub_names import hub_part
+from understudy.policies.progressive import ProgressiveStudent
 from understudy.policies.spec import parse
 from understudy.policies.student import Student
 from understudy.policies.whole_files import write_atomically, write_whole
@@ -31,7 +32,7 @@ def save_student(student: Student, folder: Path, **facts: Any) -> None:
     write_atomically(folder / "model.safetensors", lambda path: save_file(state, path))
     config = {
         "format": FORMAT,
-        "student": str(student.spec),
+        **_kind(student),
         "family": {"kind": student.family.kind, "sizes": list(student.family.sizes)},
         "state_dependent_std": student.state_dependent_std,
         "has_value": student.has_value,
@@ -58,23 +59,47 @@ def load_student(path: str | Path) -> Student:
         raise RunError(f"{path} holds no student: expected model.safetensors and config.json in it or in its student/")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        student = Student(
-            space_from_json(config["observation_space"]),
-            space_from_json(config["action_space"]),
-            Family(config["family"]["kind"], tuple(config["family"]["sizes"])),
-            parse(config["student"]),
-            state_dependent_std=config["state_dependent_std"],
-            with_value=config["has_value"],
-            temperature=config.get("temperature"),
-        )
+        student = _built(config, folder)
         student.load_state_dict(load_file(folder / "model.safetensors"))
         student.facts = dict(config.get("facts", {}))
+    except RunError:
+        raise
     except (UnderstudyError, KeyError, TypeError, ValueError, SafetensorError, RuntimeError, OSError) as error:
         raise RunError(f"the student in {folder} is damaged ({error}); distil it again, or restore the files") from None
     student.eval()
     for parameter in student.parameters():
         parameter.requires_grad_(False)
     return student
+
+
+def _kind(student: Student) -> dict[str, Any]:
+    """What says which network it is; a version that knows no columns refuses it by ``student``."""
+    if not isinstance(student, ProgressiveStudent):
+        return {"student": str(student.spec)}
+    columns = {"columns": student.columns, "column": str(student.spec)}
+    return {"kind": "progressive", "student": student.description, **columns}
+
+
+def _built(config: dict[str, Any], folder: Path) -> Student:
+    """A new student as a config.json describes it."""
+    spaces_and_family = (
+        space_from_json(config["observation_space"]),
+        space_from_json(config["action_space"]),
+        Family(config["family"]["kind"], tuple(config["family"]["sizes"])),
+    )
+    std, kind = config["state_dependent_std"], config.get("kind", "student")
+    if kind not in ("student", "progressive"):
+        raise RunError(f"the student in {folder} is a {kind!r}, of a later version of Understudy; update this one")
+    if kind == "progressive":
+        spec, columns = parse(config["column"]), int(config["columns"])
+        return ProgressiveStudent(*spaces_and_family, spec, columns=columns, state_dependent_std=std)
+    return Student(
+        *spaces_and_family,
+        parse(config["student"]),
+        state_dependent_std=std,
+        with_value=config["has_value"],
+        temperature=config.get("temperature"),
+    )
 
 
 def unfinished(folder: Path) -> str:

@@ -5,6 +5,7 @@ scheme   opens                                             assumed for
 ======== ================================================= =========================================
 sb3      an agent of Stable-Baselines3 or sb3-contrib      ``*.zip``
 student  one of Understudy's students                      a run folder, or its ``student/``
+gated    students and a gate that picks one of them        a stage's ``gated/``
 torch    a TorchScript file; with trust a pickled module   ``*.pt``, ``*.pth``, ``*.ts``
 onnx     an ONNX file                                      ``*.onnx``
 function ``module:function`` or ``file.py:function``       a colon after a module or a ``.py`` file
@@ -37,6 +38,7 @@ from understudy.policies.tempered import Q_TEMPERATURE, Tempered, check_temperat
 OPENERS = {
     "sb3": "understudy.policies.open_sb3:load",
     "student": "understudy.policies.student_file:load_student",
+    "gated": "understudy.policies.gated:load_gated",
     "torch": "understudy.policies.open_torch:load",
     "onnx": "understudy.policies.open_onnx:load",
     "function": "understudy.policies.open_function:load",
@@ -213,6 +215,8 @@ def _scheme_of(path: Path) -> str:
 def _folder_scheme(path: Path) -> str:
     if (path / "student" / "config.json").exists() or (path / "config.json").exists():
         return "student"
+    if (path / "gated.json").exists():
+        return "gated"
     if (path / "config.toml").exists():
         raise TeacherError(unfinished(path))
     inside = sorted(entry.name for entry in path.iterdir() if entry.suffix in SUFFIXES)

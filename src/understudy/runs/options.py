@@ -35,6 +35,7 @@ def _has_cross_entropy(row: Row, kind: str) -> bool:
 REWARD = Use(lambda row, kind: bool(row.reward), "rows with a reward term")
 PPO = Use(lambda row, kind: bool(row.reward) and kind == "ppo", "rows with a reward term under --estimator ppo")
 CRITIC = Use(_learns_a_value, "rows with a reward term under --estimator gae or ppo")
+BASELINE = Use(lambda row, kind: bool(row.reward) and kind != "returns", CRITIC.when)
 BATCHES = Use(
     lambda row, kind: not row.reward or kind != "returns",
     "all but --estimator returns, which takes whole episodes at once",
@@ -56,7 +57,7 @@ USES = {
     "clip": PPO,
     "epochs": PPO,
     "normalise_advantages": REWARD,
-    "value_clip": CRITIC,
+    "value_clip": BASELINE,
     "target_kl": PPO,
     "entropy_bonus": EXPECTATION,
     "batch_size": BATCHES,

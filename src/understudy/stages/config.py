@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from understudy.errors import ConfigurationError, UnderstudyError, nearest, said_of
 from understudy.methods.anchor import Anchor
+from understudy.methods.anchor import parse as parse_weight
 from understudy.policies.spec import parse as parse_student
 from understudy.runs.fields import build, option, plain, problems, refuse, settle, toml_text
 from understudy.runs.option_texts import parse_env_args
@@ -22,6 +23,7 @@ from understudy.stages.ppo_options import check_ppo
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FILE = "stages.toml"
 LAST, FRESH = "last", "fresh"
+GATED = 100  # states of a stage that tell a gate something
 ROUND = 2048  # steps of all copies together
 
 
@@ -45,6 +47,7 @@ class Stage:
     share: float = option("Share of the copies that play them.", 0.5, within="(0, 1)")
     heads: Literal["one", "own"] = option("The last layer: the same as before, or a stage's own on one body.", "one")
     adapters: bool = option("Freeze what was learned, and add a column that reads it (progressive networks).", False)
+    gate: bool = option("Who plays a task is picked state by state, by a gate that is fitted after the stage.", False)
     critic: Literal["fit", "keep"] = option("A new critic, fitted first; or the last stage's.", "fit")
     teacher: str = option("A teacher whose values the critic begins with, in place of returns.", "")
     fit_rounds: int = option("Rounds in which the critic is fitted and the policy frozen.", 2, within="[0, inf)")
@@ -100,6 +103,8 @@ class StagesConfig:
     student: str = option("The student of fresh stages.", "mlp:64,64:tanh", read=parse_student)
     seed: int = option("Seed of everything.", 0, within="[0, inf)")
     copies: int = option("Copies of the environment that are played side by side.", 16, within="[1, inf)")
+    peers: int = option("Students that learn each stage side by side, each near the others.", 1, within="[1, inf)")
+    peer_weight: str = option("How near: the weight of the KL to each of them.", "linear:0.1:0", read=parse_weight)
     evaluations: int = option("Evaluations of every task so far, in each stage.", 10, within="[1, inf)")
     evaluation_episodes: int = option("Episodes of each.", 20, within="[2, inf)")
     final_episodes: int = option("Episodes of each cell of the table, behind every stage.", 100, within="[2, inf)")
@@ -182,8 +187,21 @@ def _disagreements(stages: Sequence[Stage]) -> list[str]:
             found.append(f"stage {stage.name}: {asked[0]} needs an earlier stage to go on from")
         if len(asked) > 1:
             found.append(f"stage {stage.name}: {' and '.join(asked)} exclude each other; choose one")
+        if stage.heads == "own" and any(one.adapters for one in stages[:number]):
+            found.append(f"stage {stage.name}: columns share no body that heads could sit on; use adapters again")
+        found += [f"stage {stage.name}: {text}" for text in _gate_disagrees(stage, stages[: number + 1])]
         found += [f"stage {stage.name}: {text}" for text in _anchors_disagree(stage, before, names)]
     return found
+
+
+def _gate_disagrees(stage: Stage, so_far: Sequence[Stage]) -> list[str]:
+    if not stage.gate:
+        return []
+    found = [] if stage.heads == "own" or stage.adapters else ["a gate picks a head: say heads = 'own' or adapters"]
+    few = [one for one in so_far if one.store < GATED]
+    return found + [
+        f"a gate learns from stored states: {one.name} has store = {one.store}, give it {GATED} at least" for one in few
+    ]
 
 
 def _anchors_disagree(stage: Stage, before: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -14,7 +15,6 @@ from understudy.errors import RunError, said_of
 from understudy.policies.student import Student
 from understudy.policies.student_file import load_student
 from understudy.policies.whole_files import write_whole
-from understudy.runs.checkpoints import Checkpoints
 from understudy.runs.config import DistillConfig
 from understudy.runs.console import Console, open_console
 from understudy.runs.execute import distill
@@ -25,6 +25,7 @@ from understudy.runs.judge import final_seeds
 from understudy.stages.config import Stage, StagesConfig
 from understudy.stages.folder import StageFolder, StagesFolder
 from understudy.stages.parts import Benches, Parts, assemble, begins_from, check_together
+from understudy.stages.peers import PeersRun, peer_config
 from understudy.stages.result import BEFORE, StagesResult
 from understudy.stages.run import StageRun
 
@@ -98,18 +99,22 @@ def _one(folder: StagesFolder, config: StagesConfig, number: int, benches: Bench
     stage, own = config.stages[number], folder.stage(config.stages[number].name)
     with ExitStack() as stack:
         begun = _begun(folder, config, number, console)
-        parts = stack.enter_context(closing(assemble(config, number, folder, begun)))
-        saved = None
+        parts = [
+            stack.enter_context(closing(assemble(peer_config(config, peer), number, folder, copy.deepcopy(begun))))
+            for peer in range(config.peers)
+        ]
         if own.begun:
-            saved = Checkpoints(own.checkpoints).latest(own.run.metrics_size)
-            own.run.go_on(0 if saved is None else saved.state["metrics"], 0 if saved is None else saved.env_steps)
             console.note(f"going on with stage {stage.name}")
+        run: StageRun | PeersRun
+        if config.peers == 1:
+            run = StageRun(config, number, parts[0], own, benches, console, began)
         else:
-            own.begin(config.to_toml())
-        run = stack.enter_context(closing(StageRun(config, number, parts, own, benches, console, began)))
-        with console, told(_Told(folder, own), parts.learner, "understudy stages"):
+            run = PeersRun(config, number, parts, own, benches, console, began)
+        stack.enter_context(closing(run))
+        saved = run.open_folder(config.to_toml())
+        with console, told(_Told(folder, own), run.learner, "understudy stages"):
             if number == 0 and own.kept_facts("before") is None:
-                own.keep_facts("before", _before(config, parts, benches))
+                own.keep_facts("before", _before(config, run.parts, benches))
             return run.go(saved)
 
 

@@ -30,8 +30,12 @@ from understudy.methods.anchor import Anchor
 from understudy.methods.catalogue import TASK_REWARD
 from understudy.methods.method import CONTROLS
 from understudy.policies.families import family_of
+from understudy.policies.gated import Gated
 from understudy.policies.policy import Policy
+from understudy.policies.progressive import add_column, check_column
 from understudy.policies.shared import share
+from understudy.policies.spec import Spec
+from understudy.policies.spec import parse as parse_student
 from understudy.policies.student import Student
 from understudy.policies.student_file import load_student
 from understudy.policies.teachers import open_teacher
@@ -94,6 +98,10 @@ def check_together(config: StagesConfig) -> None:
                 check_fits(Student(*spaces[source], family_of(spaces[source][1], False), config.student), simulator)
             elif source is not None:
                 check_fits(load_student(source), simulator)
+            if stage.adapters:
+                check_column(seen, spec_of(config, number))
+            if stage.gate and (spec := spec_of(config, number)).recurrent:
+                raise ConfigurationError(f"a gate picks among policies without memory, and these are {spec}")
             for row in stage.anchors:
                 if row.policy not in spaces:
                     open_outside(row, simulator)
@@ -103,6 +111,15 @@ def check_together(config: StagesConfig) -> None:
                         f"are {seen} and {acts}. Anchor to a stage of the same spaces"
                     )
                 recalled_stages(row, [one.name for one in config.stages[:number]])
+
+
+def spec_of(config: StagesConfig, number: int) -> Spec:
+    """What the student of a stage is made of."""
+    stage, source = config.stages[number], begins_from(config, number)
+    names = [one.name for one in config.stages[:number]]
+    if stage.distil or source is None:
+        return parse_student(stage.distil or config.student)
+    return spec_of(config, names.index(source)) if source in names else load_student(source).spec
 
 
 def open_outside(row: Anchor, simulator: Simulator) -> Any:
@@ -157,7 +174,10 @@ class Benches:
 
 @dataclass
 class Parts:
-    """A stage, ready to go. ``players``: who plays each task; with one head the student plays them all."""
+    """A stage, ready to go. ``players``: who plays each task; with one head the student plays them all.
+
+    ``gated``: who plays all tasks at the end of a stage with a gate.
+    """
 
     stage: Stage
     origin: Origin
@@ -168,16 +188,20 @@ class Parts:
     goes_on: bool
     teacher: Policy | None
     players: dict[str, Student] = field(default_factory=dict)
+    gated: Gated | None = None
 
     def player(self, task: str) -> Policy:
-        return self.players.get(task, self.student)
+        return self.gated or self.players.get(task, self.student)
 
     def close(self) -> None:
         self.simulator.close()
 
 
 def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Student | None) -> Parts:
-    """Open, check and join what stage ``number`` needs. ``begun``: the policy that it goes on from."""
+    """Open, check and join what stage ``number`` needs. ``begun``: the policy that it goes on from.
+
+    A column that is added is a policy that has learned nothing: nothing is handed over to it.
+    """
     stage = config.stages[number]
     earlier = {one.name: one for one in config.stages[:number]}
     others = tuple(earlier[name] for name in stage.joint)
@@ -188,9 +212,10 @@ def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Stu
         with said_of(f"stage {stage.name}"):
             options = PPO(**config.options(stage))
             student, players = _policies(config, number, folder, simulator, begun)
-            learner = _learner(config, number, folder, simulator, student, options, begun is not None)
+            goes_on = begun is not None and not stage.adapters
+            learner = _learner(config, number, folder, simulator, student, options, goes_on)
             teacher = _teacher(stage, simulator)
-        return Parts(stage, origin, simulator, student, learner, options.gamma, begun is not None, teacher, players)
+        return Parts(stage, origin, simulator, student, learner, options.gamma, goes_on, teacher, players)
     except BaseException:
         simulator.close()
         raise
@@ -217,6 +242,10 @@ def _policies(
     if begun is None:
         return new_student(*spaces, config.student, seed=config.seed).to(config.device), {}
     check_fits(begun, simulator)
+    if stage.adapters:
+        own = new_student(*spaces, str(begun.spec), seed=config.seed + 1000 * number)
+        column = add_column(begun, own, seed=config.seed + 1000 * number)
+        return column.to(config.device), _heads(config, number, folder)
     student = trainable(begun).to(config.device)
     if stage.heads != "own":
         return student, {}
@@ -226,7 +255,7 @@ def _policies(
 
 
 def _heads(config: StagesConfig, number: int, folder: StagesFolder) -> dict[str, Student]:
-    """Earlier stages' students as the last one left them: with a head of their own, or with its one head."""
+    """Earlier stages' students as the last one left them: of a head or a column of their own, or of its one head."""
     last = folder.stage(config.stages[number - 1].name)
     found = {}
     for stage in config.stages[:number]:
@@ -252,8 +281,7 @@ def check_fits(student: Student, simulator: Simulator) -> None:
 def trainable(student: Student) -> Student:
     """A student from a file learns on."""
     student.train()
-    for parameter in student.parameters():
-        parameter.requires_grad_(True)
+    student.requires_grad_(True)
     return student
 
 

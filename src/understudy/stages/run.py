@@ -13,6 +13,7 @@ from understudy.engines.hand_over import begin_anew, fit_critic
 from understudy.engines.learner import Record
 from understudy.envs.rollout import Episodes
 from understudy.math.statistics import bootstrap_interval
+from understudy.policies.gated import Gated, save_gated
 from understudy.policies.student_file import save_student
 from understudy.runs.checkpoints import Checkpoints, Saved, Tree, of_this_version, size
 from understudy.runs.console import Console
@@ -24,6 +25,7 @@ from understudy.runs.run import RARELY, next_due
 from understudy.runs.standing import Standing
 from understudy.stages.config import Stage, StagesConfig
 from understudy.stages.folder import StageFolder
+from understudy.stages.gate import fit_gate
 from understudy.stages.guard import Guard
 from understudy.stages.parts import Benches, Parts, collect_states
 
@@ -32,9 +34,13 @@ GUARD_SEED = 6_000_000
 
 @dataclass
 class Progress:
-    """What a stage has come to beside its :class:`Standing`. ``good``: whether the last evaluation was a success."""
+    """What a stage has come to beside its :class:`Standing`. ``good``: whether the last evaluation was a success.
+
+    ``own``: what it earned on the stage's own task.
+    """
 
     looked: int = 0
+    own: float = 0.0
     good: bool = False
     handed_over: bool = False
     played: int = 0
@@ -52,9 +58,11 @@ class StageRun:
         benches: Benches,
         console: Console,
         began: float,
+        label: str = "",
     ) -> None:
+        """``label``: what its lines begin with."""
         self.config, self.number, self.parts, self.folder = config, number, parts, folder
-        self.benches, self.console, self.began = benches, console, began
+        self.benches, self.console, self.began, self.label = benches, console, began, label
         self.stage, self.learner = parts.stage, parts.learner
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.environments = Environments(_Seen(config, self.stage), parts, console)  # type: ignore[arg-type]
@@ -70,26 +78,47 @@ class StageRun:
     def close(self) -> None:
         self.environments.close()
 
+    def open_folder(self, text: str) -> Saved | None:
+        """Begin the stage's folder, or go on with what was logged before its last checkpoint, which is answered."""
+        folder = self.folder
+        if not folder.begun:
+            folder.begin(text)
+            return None
+        saved = self.checkpoints.latest(folder.run.metrics_size)
+        folder.run.go_on(0 if saved is None else saved.state["metrics"], 0 if saved is None else saved.env_steps)
+        return saved
+
     def go(self, saved: Saved | None = None) -> dict[str, Any]:
         """Train, save, play every task; what came of it."""
-        what = f"stage {self.number + 1} of {len(self.config.stages)}, {self.stage.name}: {self.stage.env}"
-        self.console.begin(self.stage.steps, what, done=0 if saved is None else saved.env_steps)
-        began = time.perf_counter()
         if saved is None:
             self.checkpoints.write("beginning", {"stage": self.stage.name})
-            self._hand_over()
-            self._look()
-            self.standing.due = self.cost + RARELY
-        else:
-            with of_this_version(self.checkpoints.folder):
-                self._restore(saved.state)
-        self.standing.evaluation += time.perf_counter() - began
+        self.begin(None if saved is None else saved.state)
         with Halt(self.console) as halt:
             while not self.standing.because:
-                self._go_round()
+                self.go_round()
+                if self.due:
+                    self.settle()
+                    self._write()
                 if halt.asked and not self.standing.because:
                     raise KeyboardInterrupt(self._leave())
-        return self._finish()
+        facts = self.outcome()
+        self.folder.finish(facts)
+        return facts
+
+    def begin(self, state: Tree | None) -> None:
+        """Hand over and look for the first time, or go on from a state."""
+        what = f"{self.label}stage {self.number + 1} of {len(self.config.stages)}, {self.stage.name}: {self.stage.env}"
+        done = 0 if state is None else int(state["learner"]["env_steps"])
+        self.console.begin(self.stage.steps, what, done=done)
+        began = time.perf_counter()
+        if state is None:
+            self._hand_over()
+            self._look()
+            self.standing.due = self.spent + RARELY
+        else:
+            with of_this_version(self.checkpoints.folder):
+                self._restore(state)
+        self.standing.evaluation += time.perf_counter() - began
 
     def _hand_over(self) -> None:
         """A policy that was learned elsewhere goes on: critic first, with no past of the optimiser's, under guard."""
@@ -111,7 +140,8 @@ class StageRun:
         self.progress.played += int(played.lengths.sum())
         return played
 
-    def _go_round(self) -> None:
+    def go_round(self) -> None:
+        """Learn and look; says itself when the stage is over."""
         wall, cpu = time.perf_counter(), time.process_time()
         record = self.learner.step()
         self._note(record, time.perf_counter() - wall, time.process_time() - cpu)
@@ -121,11 +151,13 @@ class StageRun:
             self._look()
         if last and not self.standing.because:
             self.standing.because = "the budget of environment steps is spent"
-        if self.standing.because or self.cost >= self.standing.due:
-            self._settle()
-            self._write()
 
-    def _settle(self) -> None:
+    @property
+    def due(self) -> bool:
+        """Whether a checkpoint is to be written."""
+        return bool(self.standing.because) or self.spent >= self.standing.due
+
+    def settle(self) -> None:
         """Have environments that another process finds as they are in this one."""
         self.environments.settle(self.standing)
         if self.standing.replays is False:
@@ -155,17 +187,20 @@ class StageRun:
         seeds = curve_seeds(self.config.evaluation_episodes)
         returns = {one.name: float(self._play(one, seeds).returns.mean()) for one in self.tasks}
         self.progress.looked += 1
+        self.progress.own = returns[self.stage.name]
         self.standing.evaluation += time.perf_counter() - began
         steps, own = self.learner.env_steps, returns[self.stage.name]
         self.folder.run.append({"kind": "evaluation", "env_steps": steps, "returns": returns})
-        self.console.note(f"{steps:,} steps: " + ", ".join(f"{name} {value:.1f}" for name, value in returns.items()))
+        self.console.note(
+            f"{self.label}{steps:,} steps: " + ", ".join(f"{name} {value:.1f}" for name, value in returns.items())
+        )
         good = self.stage.until is not None and own >= self.stage.until
         if good and self.progress.good and steps:
             self.standing.because = f"{self.stage.name} holds {self.stage.until:g}"
         self.progress.good = good
 
     @property
-    def cost(self) -> int:
+    def spent(self) -> int:
         """What would be lost without any checkpoint, in environment steps."""
         return self.learner.env_steps + self.learner.updates + self.progress.played
 
@@ -173,16 +208,25 @@ class StageRun:
         """A checkpoint out of turn, or why there is none."""
         if self.checkpoints.newest == self.learner.env_steps:
             return ""
-        why = self.environments.out_of_turn(self.standing)
+        why = self.out_of_turn
         if not why:
             self._write()
         return why
 
+    @property
+    def out_of_turn(self) -> str:
+        """Why a checkpoint now would leave a trace; empty where not."""
+        return self.environments.out_of_turn(self.standing)
+
     def _write(self) -> None:
+        self.checkpoints.add(self.learner.env_steps, self.checkpoint())
+
+    def checkpoint(self) -> Tree:
+        """The state to go on from; says when the next is due."""
         state = self._state()
-        if self.cost >= self.standing.due:
-            self.standing.due = state["standing"]["due"] = next_due(self.cost, size(state))
-        self.checkpoints.add(self.learner.env_steps, state)
+        if self.spent >= self.standing.due:
+            self.standing.due = state["standing"]["due"] = next_due(self.spent, size(state))
+        return state
 
     def _state(self) -> Tree:
         standing = replace(self.standing, total=self._total())
@@ -207,12 +251,29 @@ class StageRun:
     def _total(self) -> float:
         return self.standing.total + time.perf_counter() - self.began
 
-    def _finish(self) -> dict[str, Any]:
-        """Save the policy and what later stages need; play every task of the file."""
+    @property
+    def cost(self) -> dict[str, Any]:
+        """What the training took."""
+        return {
+            "env_steps": self.learner.env_steps,
+            "updates": self.learner.updates,
+            "seconds": self.standing.training,
+            "cpu_seconds": self.standing.cpu,
+            "evaluation_seconds": self.standing.evaluation,
+        }
+
+    @property
+    def told(self) -> list[str]:
+        """All that was warned of."""
+        return [*self.warnings, *self.standing.warnings(self.stage.env)]
+
+    def outcome(self) -> dict[str, Any]:
+        """Save all that later stages need, and play every task of the file."""
         began = time.perf_counter()
-        parts, config = self.parts, self.config
-        parts.student.eval()
-        self._save()
+        config = self.config
+        self.save_policies()
+        self._save_memories()
+        gate = self._open_gate() if self.stage.gate else {}
         seeds, generator = final_seeds(config.final_episodes), np.random.default_rng(0)
         row: dict[str, Any] = {}
         for stage in config.stages:
@@ -221,42 +282,53 @@ class StageRun:
                 "return": float(returns.mean()),
                 "interval": list(bootstrap_interval(returns, generator)),
             }
-        facts = {
+        return {
             "stage": self.stage.name,
-            "env_steps": self.learner.env_steps,
-            "updates": self.learner.updates,
-            "seconds": self.standing.training,
-            "cpu_seconds": self.standing.cpu,
-            "evaluation_seconds": self.standing.evaluation,
+            **self.cost,
             "final_seconds": time.perf_counter() - began,
             "total_seconds": self._total(),
             "stopped_because": self.standing.because,
             "reached": self.standing.because.endswith(f"holds {self.stage.until:g}") if self.stage.until else None,
             "returned": 0 if self.guard is None else self.guard.returns_to,
-            "warnings": [*self.warnings, *self.standing.warnings(self.stage.env)],
+            "warnings": self.told,
             "returns": row,
-        }
-        self.folder.finish(facts)
-        return facts
+        } | gate
 
-    def _save(self) -> None:
+    def save_policies(self) -> None:
+        """Who plays this task, and who plays the earlier ones."""
         parts, folder = self.parts, self.folder
-        options: dict[str, Any] = {
-            "env": self.stage.env,
-            "wrappers": list(self.stage.wrap),
-            "view": "",
-            "method": "task-reward",
-        }
-        options["gamma"] = parts.gamma
-        save_student(parts.student, folder.student, **options, teacher=f"stage {self.stage.name}")
+        parts.student.eval()
+        save_student(parts.student, folder.student, **self._facts, teacher=f"stage {self.stage.name}")
         for name, one in parts.players.items():
-            save_student(one, folder.heads / name, **options, teacher=f"stage {name}")
+            save_student(one, folder.heads / name, **self._facts, teacher=f"stage {name}")
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        """What a student's file tells of where it learned."""
+        stage, gamma = self.stage, self.parts.gamma
+        return {"env": stage.env, "wrappers": list(stage.wrap), "view": "", "method": "task-reward", "gamma": gamma}
+
+    def _save_memories(self) -> None:
+        """The critic, and states with what the policy does there."""
+        parts, folder = self.parts, self.folder
         critic = self.learner.objective.critic
         if critic is not None:
             folder.keep("critic", critic.state_dict())
         stored = collect_states(parts, self.config, self.config.seed + 1000 * self.number + 500)
         if stored is not None:
             folder.keep("stored", stored.state())
+
+    def _open_gate(self) -> dict[str, Any]:
+        """Fit and save it, and have it play from now on; how often it is right."""
+        parts, folder = self.parts, self.folder
+        states = {one.name: StageFolder(folder.path.parent / one.name).stored() for one in self.tasks}
+        gate, facts = fit_gate(
+            states, parts.student.observation_space, seed=self.config.seed, device=self.config.device
+        )
+        parts.gated = Gated(gate, {name: parts.players.get(name, parts.student) for name in states}).eval()
+        save_gated(parts.gated, folder.path / "gated", **self._facts)
+        self.console.note(f"the gate is right in {facts['accuracy']:.1%} of states that it was not fitted to")
+        return {"gate": facts}
 
 
 @dataclass(frozen=True)

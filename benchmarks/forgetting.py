@@ -1,0 +1,156 @@
+"""Staged training with and without memory: what is forgotten, and what remembering costs; writes forgetting/page.md.
+
+python benchmarks/forgetting.py [--seeds 5] [--processes 1] [--out runs/forgetting] [--only flight/nothing ...]
+
+Two sequences of three tasks, each in several variants that differ in one option of the later stages. The first stage
+is the same in all variants of a seed and is trained once. Training that has finished is not run again, and what was
+stopped goes on where it was. The page is written from all that has finished; `--page-only` runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from forgetting_page import write
+
+from understudy.runs.console import Silent
+from understudy.stages.config import StagesConfig
+from understudy.stages.execute import resume_stages, run_stages
+from understudy.stages.folder import StagesFolder
+from understudy.stages.result import StagesResult
+
+ROOT = Path(__file__).resolve().parents[1]
+FLIGHT: dict[str, Any] = {
+    "copies": 64,
+    "ppo": {"n_steps": 128, "batch_size": 1024, "n_epochs": 8, "learning_rate": 1e-3, "final_learning_rate": 1e-4},
+    "stages": [
+        {"name": "pursuit", "env": "understudy/Pursuit-v0", "steps": 300_000},
+        {"name": "evasion", "env": "understudy/Evasion-v0", "steps": 300_000},
+        {"name": "combat", "env": "understudy/Combat-v0", "steps": 300_000},
+    ],
+}
+LANDER: dict[str, Any] = {
+    "copies": 16,
+    "ppo": {
+        "n_steps": 256, "batch_size": 512, "n_epochs": 8, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01,
+        "learning_rate": 1e-3, "final_learning_rate": 1e-4,
+    },
+    "stages": [
+        {"name": "earth", "env": "LunarLander-v3", "steps": 300_000},
+        {"name": "moon", "env": "LunarLander-v3", "env_args": '{"gravity": -2.0}', "steps": 150_000},
+        {"name": "storm", "env": "LunarLander-v3", "env_args": '{"enable_wind": true, "wind_power": 20.0}',
+         "steps": 150_000},
+    ],
+}  # fmt: skip
+SEQUENCES = {"flight": FLIGHT, "lander": LANDER}
+SHARED: dict[str, Any] = {
+    "student": "mlp:64,64:tanh", "evaluations": 5, "evaluation_episodes": 20, "final_episodes": 100, "quiet": True,
+}  # fmt: skip
+WEIGHT = 1.0
+FRESH_NETWORK = "mlp:64,64:tanh"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train the later stages. ``anchored``: on which states; ``also``: options of a stage."""
+
+    name: str
+    what: str
+    anchored: str = ""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    joint: bool = False
+    weight: float | str = WEIGHT
+
+    def stages(self, sequence: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The sequence's stages in this variant."""
+        found: list[dict[str, Any]] = []
+        for number, stage in enumerate(sequence["stages"]):
+            before = [one["name"] for one in found]
+            more: dict[str, Any] = dict(self.also) if number else {}
+            if number and self.anchored:
+                more["anchors"] = [{"policy": before[-1], "weight": self.weight, "states": self.anchored}]
+            if number and self.joint:
+                more["joint"] = before
+            found.append(stage | more)
+        return found
+
+
+VARIANTS = (
+    Variant("nothing", "goes on directly"),
+    Variant("visited", "KL to the last stage's policy on the student's states", "visited"),
+    Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
+    Variant("both", "both of these", "both"),
+    Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
+    Variant("distilled+both", "first distilled, then both anchors", "both", {"distil": FRESH_NETWORK}),
+    Variant("joint", "half of the copies play the earlier tasks", joint=True),
+    Variant("heads", "a head a stage on one body", also={"heads": "own"}),
+    Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}),
+)
+
+
+def run(sequence: str, variant: Variant, seed: int, out: Path) -> str:
+    """One training, unless it has finished; a line about it."""
+    folder = out / sequence / f"{variant.name}-s{seed}"
+    if (folder / "result.json").is_file():
+        return ""
+    result = resume_stages(folder, console=Silent()) if begun(folder) else begin(sequence, variant, seed, out, folder)
+    facts = result.matrix.facts()
+    share = facts["average_forgetting_normalised"]
+    lost = "not defined" if share is None else f"{share:.0%}"
+    last = [f"{value:.0f}" for value in result.matrix.returns[-1]]
+    return f"{sequence}/{variant.name} seed {seed}: forgot {lost}; at the end {', '.join(last)}"
+
+
+def begun(folder: Path) -> bool:
+    return (folder / "stages.toml").is_file()
+
+
+def begin(sequence: str, variant: Variant, seed: int, out: Path, folder: Path) -> StagesResult:
+    """From the start; where the first stage of that seed has been trained, from behind it."""
+    whole = SEQUENCES[sequence]
+    values = SHARED | {key: value for key, value in whole.items() if key != "stages"}
+    config = StagesConfig.of(values | {"stages": variant.stages(whole), "seed": seed, "out": str(folder)})
+    first = config.stages[0].name
+    source = out / sequence / f"{VARIANTS[0].name}-s{seed}" / first
+    if variant is VARIANTS[0] or not (source / "result.json").is_file():
+        return run_stages(config, console=Silent())
+    StagesFolder.create(config).close()
+    shutil.copytree(source, folder / first)
+    return resume_stages(folder, console=Silent())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "forgetting")
+    parser.add_argument("--page", type=Path, default=ROOT / "benchmarks" / "forgetting")
+    parser.add_argument("--only", nargs="*", default=[], help="beginnings of names, such as flight/anchor")
+    parser.add_argument("--page-only", action="store_true")
+    options = parser.parse_args()
+    if not options.page_only:
+        jobs = [
+            (sequence, variant, seed)
+            for variant in VARIANTS
+            for seed in range(options.seeds)
+            for sequence in SEQUENCES
+            if not options.only or f"{sequence}/{variant.name}".startswith(tuple(options.only))
+        ]
+        with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+            for done in [pool.submit(run, *job, options.out) for job in jobs]:
+                if done.result():
+                    print(done.result(), flush=True)
+    write(SEQUENCES, VARIANTS, options.seeds, options.out, options.page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

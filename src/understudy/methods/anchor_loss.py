@@ -1,0 +1,40 @@
+"""The distance from an anchor, as a loss on distributions: ours, or PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from understudy.errors import ConfigurationError, nearest
+from understudy.math.distributions import Distribution
+from understudy.math.divergences import kl
+from understudy.math.torch_distributions import ours
+
+DIVERGENCES: dict[str, Callable[[Distribution, Distribution], Tensor]] = {
+    "forward": kl,
+    "reverse": lambda anchor, student: kl(student, anchor),
+}
+
+
+def divergence(direction: str, anchor: Distribution, student: Distribution) -> Tensor:
+    """KL(anchor‖student), ``forward``, or KL(student‖anchor), ``reverse``, of each state, in nats."""
+    return DIVERGENCES[direction](anchor, student)
+
+
+def anchor_loss(student: Any, anchor: Any, direction: str = "forward") -> Tensor:
+    """The mean KL over a batch of states between a student and a frozen policy; ``weight`` times it goes to your loss.
+
+    student, anchor: distributions over a batch of states: ``torch.distributions`` objects (Categorical, a list of them,
+    Bernoulli, Normal, Independent, MultivariateNormal with a diagonal covariance, or a Normal under a tanh), or
+    Understudy's. A bare Normal or Bernoulli ``[..., A]`` counts as one of A independent actions, as Stable-Baselines3
+    and CleanRL have it. direction: ``forward``, KL(anchor‖student), or ``reverse``, KL(student‖anchor).
+
+    Returns a scalar in nats. No gradient flows into the anchor. SpaceError: two families or sizes.
+    """
+    if direction not in DIVERGENCES:
+        raise ConfigurationError(
+            f"direction is one of {', '.join(DIVERGENCES)}, got {direction!r}.{nearest(direction, DIVERGENCES)}"
+        )
+    return divergence(direction, ours(anchor, frozen=True), ours(student)).mean()
