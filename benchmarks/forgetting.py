@@ -33,7 +33,7 @@ FLIGHT: dict[str, Any] = {
     "ppo": {"n_steps": 128, "batch_size": 1024, "n_epochs": 8, "learning_rate": 1e-3, "final_learning_rate": 1e-4},
     "stages": [
         {"name": "pursuit", "env": "understudy/Pursuit-v0", "steps": 300_000},
-        {"name": "evasion", "env": "understudy/Evasion-v0", "steps": 300_000},
+        {"name": "evasion", "env": "understudy/Evasion-v0", "steps": 400_000},
         {"name": "combat", "env": "understudy/Combat-v0", "steps": 300_000},
     ],
 }
@@ -54,7 +54,8 @@ SEQUENCES = {"flight": FLIGHT, "lander": LANDER}
 SHARED: dict[str, Any] = {
     "student": "mlp:64,64:tanh", "evaluations": 5, "evaluation_episodes": 20, "final_episodes": 100, "quiet": True,
 }  # fmt: skip
-WEIGHT = 1.0
+WEIGHT = 0.1
+FADING = "linear:0.1:0"
 FRESH_NETWORK = "mlp:64,64:tanh"
 
 
@@ -86,10 +87,10 @@ class Variant:
 VARIANTS = (
     Variant("nothing", "goes on directly"),
     Variant("visited", "KL to the last stage's policy on the student's states", "visited"),
+    Variant("fading", "the same with a weight that falls to 0", "visited", weight=FADING),
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
-    Variant("both", "both of these", "both"),
     Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
-    Variant("distilled+both", "first distilled, then both anchors", "both", {"distil": FRESH_NETWORK}),
+    Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", {"distil": FRESH_NETWORK}),
     Variant("joint", "half of the copies play the earlier tasks", joint=True),
     Variant("heads", "a head a stage on one body", also={"heads": "own"}),
     Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}),

@@ -13,7 +13,7 @@ from torch.distributions import Categorical, kl_divergence
 
 from cutter import Cut, Cutter
 from staged import SHORT, same, stages, weights
-from understudy.errors import ConfigurationError
+from understudy.errors import ConfigurationError, SpaceError
 from understudy.policies.student_file import load_student
 from understudy.runs.console import Silent
 from understudy.stages.execute import resume_stages, run_stages
@@ -93,12 +93,17 @@ def test_peers_agree_where_the_weight_is_large(tmp_path: Path) -> None:
     assert disagreement(tmp_path / "near") < 0.1 * disagreement(tmp_path / "far")
 
 
-@pytest.mark.parametrize("console", [Cutter(5, politely=True), Cutter(17, politely=True), Cutter(16), Cutter(1)])
-def test_peers_that_are_stopped_go_on_to_the_same_bits(two: Any, tmp_path: Path, console: Cutter) -> None:
+@pytest.mark.parametrize(("rounds", "politely", "done"), [(5, True, 0), (17, True, 640), (16, False, 0), (1, False, 0)])
+def test_peers_that_are_stopped_go_on_to_the_same_bits(
+    two: Any, tmp_path: Path, rounds: int, politely: bool, done: int
+) -> None:
+    """``done``: steps of the last stage that are not taken again, two rounds of the critic among them; a kill comes before the first checkpoint."""
     with pytest.raises((KeyboardInterrupt, Cut)):
-        trained(tmp_path / "run", {}, ANCHORED, console=console)
-    again = resume_stages(tmp_path / "run", console=Silent())
+        trained(tmp_path / "run", {}, ANCHORED, console=Cutter(rounds, politely))
+    later = Cutter()
+    again = resume_stages(tmp_path / "run", console=later)
     assert again.rows == two.rows
+    assert later.begun == done
     for part in ("s0", "s0/peers/1", "s0/peers/2", "s1/peers/1", "s1/peers/2"):
         one, other = Path(two.path) / part, tmp_path / "run" / part
         assert same(weights(one), weights(other))
@@ -128,6 +133,37 @@ def test_a_stage_is_over_when_one_peer_has_its_success(tmp_path: Path) -> None:
     assert facts["reached"] is True
     assert facts["best_peer"] == peer
     assert [one["env_steps"] for one in facts["peers"]] == [steps, steps]
+
+
+def test_peers_may_learn_other_tasks_and_the_stage_is_played_by_one_that_learned_its_own(tmp_path: Path) -> None:
+    """Episodes of the stage's own task end after 5 steps; those of the other are longer, and earn more."""
+    first = {"peers_on": ["s1"], "wrap": ["time-limit:5"]}
+    result = trained(tmp_path / "run", first, {"steps": 256}, peers=3)
+    facts = result.stages[0]
+    assert [one["task"] for one in facts["peers"]] == ["s0", "s1", "s0"]
+    assert facts["best_peer"] in (1, 3)
+    path = tmp_path / "run" / "s0" / "peers"
+    looks = {k: records(path / k, "evaluation") for k in "123"}
+    assert [set(looks[k][0]["returns"]) for k in "123"] == [{"s0"}, {"s1"}, {"s0"}]
+    assert {one["episode_length"] for one in records(path / "3")} == {5.0}
+    assert min(one["returns"]["s1"] for one in looks["2"]) > 5
+    assert min(one["episode_length"] for one in records(path / "2") if "episode_length" in one) > 5
+    assert [one["task"] for one in result.stages[1]["peers"]] == ["s1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        (({"peers_on": ["s7"]},), "peers_on names 's7', which is no stage"),
+        (({"peers_on": ["s0", "s0"]},), "2 peers, of which the first learns s0, cannot learn 2 other tasks"),
+        (({}, {"peers_on": ["s0"], "adapters": True}), "have one head"),
+        (({"peers_on": ["s1"]}, {"env": "Acrobot-v1", "begin": "fresh"}), "a peer on s1 sees"),
+    ],
+)
+def test_tasks_that_peers_cannot_have_are_told(tmp_path: Path, tables: tuple[dict[str, Any], ...], told: str) -> None:
+    with pytest.raises((ConfigurationError, SpaceError), match=told):
+        trained(tmp_path / "run", *tables)
+    assert not (tmp_path / "run" / "s0").exists()
 
 
 @pytest.mark.parametrize(

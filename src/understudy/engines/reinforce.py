@@ -180,10 +180,16 @@ def _is_new(network: Network) -> bool:
 
 
 def new_student(
-    observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any], spec: str, *, seed: int
+    observation_space: gymnasium.Space[Any],
+    action_space: gymnasium.Space[Any],
+    spec: str,
+    *,
+    seed: int,
+    state_dependent_std: bool = False,
 ) -> Student:
     """A student that has learned nothing, begun as reinforcement learning likes it: orthogonal, and all but uniform."""
-    student = Student(observation_space, action_space, family_of(action_space, False), spec, seed=seed)
+    family = family_of(action_space, False)
+    student = Student(observation_space, action_space, family, spec, seed=seed, state_dependent_std=state_dependent_std)
     _begin_orthogonal(student.network, POLICY_GAIN, seed)
     return student
 

@@ -348,13 +348,6 @@ class EvaluateConfig:
         read=parse_perturbations,
     )
 
-    continue_with: Literal["none", "rl"] = option(
-        "Go on with the student: rl, by the task's reward (PPO), the critic fitted first and the return guarded.",
-        "none",
-        "stop",
-    )
-    continue_steps: int = option("Environment steps of that.", 300_000, "stop", "[1, inf)")
-
     device: str = option("cpu, cuda or cuda:N.", "cpu", "machine", read=parse_device)
     threads: int = option("Threads that PyTorch may use.", 1, "machine", "[1, inf)")
 

@@ -48,6 +48,9 @@ class Stage:
     heads: Literal["one", "own"] = option("The last layer: the same as before, or a stage's own on one body.", "one")
     adapters: bool = option("Freeze what was learned, and add a column that reads it (progressive networks).", False)
     gate: bool = option("Who plays a task is picked state by state, by a gate that is fitted after the stage.", False)
+    peers_on: tuple[str, ...] = option(
+        "Stages whose tasks the second and further peers learn in place of this one's.", ()
+    )
     critic: Literal["fit", "keep"] = option("A new critic, fitted first; or the last stage's.", "fit")
     teacher: str = option("A teacher whose values the critic begins with, in place of returns.", "")
     fit_rounds: int = option("Rounds in which the critic is fitted and the policy frozen.", 2, within="[0, inf)")
@@ -101,6 +104,9 @@ class StagesConfig:
 
     stages: tuple[Stage, ...]
     student: str = option("The student of fresh stages.", "mlp:64,64:tanh", read=parse_student)
+    own_std: bool = option(
+        "A Gaussian's deviations come from the network, so that it can explore where it is not held.", True
+    )
     seed: int = option("Seed of everything.", 0, within="[0, inf)")
     copies: int = option("Copies of the environment that are played side by side.", 16, within="[1, inf)")
     peers: int = option("Students that learn each stage side by side, each near the others.", 1, within="[1, inf)")
@@ -130,7 +136,7 @@ class StagesConfig:
                 stages.append(table if isinstance(table, Stage) else Stage.of(table))
             except UnderstudyError as error:
                 found.append(str(error))
-        found += _disagreements(stages)
+        found += _disagreements(stages) + _peers_disagree(stages, given.get("peers", 1))
         refuse(found, where)
         return cls(tuple(stages), **given, ppo=dict(ppo))
 
@@ -191,6 +197,27 @@ def _disagreements(stages: Sequence[Stage]) -> list[str]:
             found.append(f"stage {stage.name}: columns share no body that heads could sit on; use adapters again")
         found += [f"stage {stage.name}: {text}" for text in _gate_disagrees(stage, stages[: number + 1])]
         found += [f"stage {stage.name}: {text}" for text in _anchors_disagree(stage, before, names)]
+    return found
+
+
+def _peers_disagree(stages: Sequence[Stage], peers: Any) -> list[str]:
+    """What is said of peers' tasks that cannot be."""
+    names, found = [stage.name for stage in stages], []
+    for stage in (one for one in stages if one.peers_on):
+        found += [
+            f"stage {stage.name}: peers_on names {other!r}, which is no stage"
+            for other in stage.peers_on
+            if other not in names
+        ]
+        if isinstance(peers, int) and len(stage.peers_on) >= peers:
+            found.append(
+                f"stage {stage.name}: {peers} peers, of which the first learns {stage.name}, cannot learn "
+                f"{len(stage.peers_on)} other tasks; raise peers"
+            )
+        if stage.heads == "own" or stage.adapters:
+            found.append(
+                f"stage {stage.name}: peers on other tasks have one head; leave peers_on, heads or adapters out"
+            )
     return found
 
 

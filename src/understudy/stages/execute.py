@@ -100,7 +100,9 @@ def _one(folder: StagesFolder, config: StagesConfig, number: int, benches: Bench
     with ExitStack() as stack:
         begun = _begun(folder, config, number, console)
         parts = [
-            stack.enter_context(closing(assemble(peer_config(config, peer), number, folder, copy.deepcopy(begun))))
+            stack.enter_context(
+                closing(assemble(peer_config(config, number, peer), number, folder, copy.deepcopy(begun)))
+            )
             for peer in range(config.peers)
         ]
         if own.begun:

@@ -111,6 +111,19 @@ def check_together(config: StagesConfig) -> None:
                         f"are {seen} and {acts}. Anchor to a stage of the same spaces"
                     )
                 recalled_stages(row, [one.name for one in config.stages[:number]])
+    for stage in config.stages:
+        for other in stage.peers_on:
+            _check_alike(stage.name, spaces[stage.name], other, spaces[other])
+
+
+def _check_alike(name: str, own: tuple[Any, Any], other: str, others: tuple[Any, Any]) -> None:
+    """Refuse peers on tasks whose policies no KL lies between."""
+    kinds = [(seen.shape, family_of(acts, False)) for seen, acts in (own, others)]
+    if kinds[0] != kinds[1]:
+        raise SpaceError(
+            f"stage {name}: a peer on {other} sees {others[0]} and acts in {others[1]}, one on {name} {own[0]} and "
+            f"{own[1]}. Leave {other} out of peers_on, or wrap the environments alike"
+        )
 
 
 def spec_of(config: StagesConfig, number: int) -> Spec:
@@ -240,7 +253,9 @@ def _policies(
     stage = config.stages[number]
     spaces = simulator.observation_space, simulator.action_space
     if begun is None:
-        return new_student(*spaces, config.student, seed=config.seed).to(config.device), {}
+        return new_student(*spaces, config.student, seed=config.seed, state_dependent_std=config.own_std).to(
+            config.device
+        ), {}
     check_fits(begun, simulator)
     if stage.adapters:
         own = new_student(*spaces, str(begun.spec), seed=config.seed + 1000 * number)

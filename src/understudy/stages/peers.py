@@ -27,9 +27,14 @@ SUMS = ("env_steps", "updates", "seconds", "cpu_seconds", "evaluation_seconds")
 ANOTHER = "another peer was done"
 
 
-def peer_config(config: StagesConfig, peer: int) -> StagesConfig:
-    """The first peer's is that of a student that learns alone."""
-    return replace(config, seed=config.seed + SEEDS * peer)
+def peer_config(config: StagesConfig, number: int, peer: int) -> StagesConfig:
+    """The first peer's is that of a student that learns alone; others have seeds, and perhaps a task, of their own."""
+    stages, stage = list(config.stages), config.stages[number]
+    if 1 <= peer <= len(stage.peers_on):
+        other = next(one for one in stages if one.name == stage.peers_on[peer - 1])
+        task = {name: getattr(other, name) for name in ("name", "env", "env_args", "wrap")}
+        stages[number] = replace(stage, **task, until=None)
+    return replace(config, stages=tuple(stages), seed=config.seed + SEEDS * peer)
 
 
 def peer_folder(folder: StageFolder, peer: int) -> StageFolder:
@@ -37,11 +42,11 @@ def peer_folder(folder: StageFolder, peer: int) -> StageFolder:
     return StageFolder(folder.path / "peers" / str(peer + 1))
 
 
-def join(parts: Sequence[Parts], config: StagesConfig) -> None:
+def join(parts: Sequence[Parts], weight: str, seed: int) -> None:
     """Anchor each student to the others, whose policies move as they learn; beside the stage's own anchors."""
     for number, one in enumerate(parts):
         anchors = [
-            ActiveAnchor(Anchor(other.student, config.peer_weight, name=f"peer-{k + 1}"), other.student)
+            ActiveAnchor(Anchor(other.student, weight, name=f"peer-{k + 1}"), other.student)
             for k, other in enumerate(parts)
             if k != number
         ]
@@ -51,7 +56,7 @@ def join(parts: Sequence[Parts], config: StagesConfig) -> None:
         one.learner.objective = AnchoredObjective(
             objective,
             anchors,
-            seed=peer_config(config, number).seed,
+            seed=seed + SEEDS * number,
             observation_space=one.simulator.observation_space,
         )
 
@@ -59,7 +64,8 @@ def join(parts: Sequence[Parts], config: StagesConfig) -> None:
 class PeersRun:
     """A :class:`StageRun` for each peer, round by round in turn, with one checkpoint for all.
 
-    The stage is over when one of them is done. The best at its last evaluation stands for the stage.
+    The stage is over when one of them is done. The best on the stage's own task, at its last evaluation, stands for the
+    stage.
     """
 
     def __init__(
@@ -72,12 +78,12 @@ class PeersRun:
         console: Console,
         began: float,
     ) -> None:
-        join(parts, config)
-        self.folder, self.console = folder, console
+        join(parts, config.peer_weight, config.seed)
+        self.folder, self.console, self.name = folder, console, config.stages[number].name
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.runs = [
             StageRun(
-                peer_config(config, peer), number, one, peer_folder(folder, peer), benches, console, began,
+                peer_config(config, number, peer), number, one, peer_folder(folder, peer), benches, console, began,
                 f"peer {peer + 1}, ",
             )
             for peer, one in enumerate(parts)
@@ -153,7 +159,7 @@ class PeersRun:
 
     def _finish(self) -> dict[str, Any]:
         """Every peer's student is kept; the best one's is the stage's."""
-        done = [run for run in self.runs if run.standing.because != ANOTHER]
+        done = [run for run in self.runs if run.standing.because != ANOTHER and run.stage.name == self.name]
         best = max(done, key=lambda run: run.progress.own)
         for run in self.runs:
             run.save_policies()
@@ -161,7 +167,7 @@ class PeersRun:
         copyfile(best.folder.run.metrics_path, self.folder.run.metrics_path)
         best.folder = self.folder
         facts = best.outcome()
-        each = [{"return": run.progress.own, **run.cost} for run in self.runs]
+        each = [{"task": run.stage.name, "return": run.progress.own, **run.cost} for run in self.runs]
         facts |= {name: sum(one[name] for one in each) for name in SUMS}
         facts |= {"peers": each, "best_peer": self.runs.index(best) + 1}
         facts["warnings"] = [text for run in self.runs for text in run.told]
