@@ -97,7 +97,10 @@ def test_peers_agree_where_the_weight_is_large(tmp_path: Path) -> None:
 def test_peers_that_are_stopped_go_on_to_the_same_bits(
     two: Any, tmp_path: Path, rounds: int, politely: bool, done: int
 ) -> None:
-    """``done``: steps of the last stage that are not taken again, two rounds of the critic among them; a kill comes before the first checkpoint."""
+    """``done``: steps of the last stage that are not taken again, those of the critic's two rounds among them.
+
+    A kill comes before the first checkpoint.
+    """
     with pytest.raises((KeyboardInterrupt, Cut)):
         trained(tmp_path / "run", {}, ANCHORED, console=Cutter(rounds, politely))
     later = Cutter()
