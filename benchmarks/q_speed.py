@@ -1,6 +1,6 @@
 """Gradient steps a second of Q-networks: this engine's, its store included, beside bare PyTorch on one fixed batch.
 
-python benchmarks/q_speed.py [--repeats 5]
+python benchmarks/q_speed.py [--repeats 5] [--page benchmarks/q_speed.md]
 
 Bare PyTorch does the same forward and backward passes, and nothing else: no store, no optimiser. Both take turns, and
 the medians of all turns are compared.
@@ -13,6 +13,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -33,6 +34,17 @@ from understudy.policies.student import Student
 
 ACTIONS, COPIES, TAU = 4, 8, 0.01
 WHOLE = parse_view("")
+
+
+HEAD = (
+    "# Updates of Q-networks a second, beside bare PyTorch",
+    "",
+    "Written by `python benchmarks/q_speed.py`: this engine's updates, sampling of the store and Adam included,",
+    "beside bare PyTorch's forward and backward passes through the same network on a ready batch. One thread; medians.",
+    "",
+    "| student | row | batch | updates a second | bare PyTorch | share | asked for |",
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+)
 
 
 @dataclass(frozen=True)
@@ -180,14 +192,16 @@ def measured(case: Case, repeats: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--page", type=Path, default=Path(__file__).with_suffix(".md"))
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| student | row | batch | updates a second | bare PyTorch | share | asked for |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    lines = list(HEAD)
     for case in CASES:
-        mine, theirs = measured(case, repeats)
+        mine, theirs = measured(case, options.repeats)
         rates = f"{mine:,.0f} | {theirs:,.0f} | {mine / theirs:.0%} | {case.share:.0%}"
-        print(f"| {case.student} | {case.row} | {case.batch} | {rates} |")
+        lines.append(f"| {case.student} | {case.row} | {case.batch} | {rates} |")
+        print(lines[-1], flush=True)
+    options.page.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

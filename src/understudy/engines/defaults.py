@@ -11,12 +11,12 @@ from understudy.engines.schedule import Rhythm
 @dataclass(frozen=True)
 class Kind:
     """What the defaults depend on: whether the row has a reward term, and whether the student has a memory; of rows of
-    action values, whether they learn by temporal differences, and whether the student sees pictures."""
+    action values, whether they learn by temporal differences, and by which convolutions the student sees pictures."""
 
     reward: bool
     recurrent: bool
     differences: bool = False
-    pictures: bool = False
+    pictures: str = ""
 
 
 BUDGET = 500_000
@@ -42,7 +42,10 @@ DIFFERENCES = Rhythm(
     average=0.95,
     clip=10.0,
 )
-PICTURES: dict[str, Any] = {"learning_rate": 5e-4, "final_learning_rate": 5e-5, "batch": 64, "store": 100_000}
+PICTURES: dict[str, dict[str, Any]] = {
+    "nature": {"learning_rate": 5e-4, "final_learning_rate": 5e-5, "batch": 64, "store": 100_000},
+    "small": {"learning_rate": 4e-3, "final_learning_rate": 4e-4, "batch": 64, "store": 100_000},
+}
 
 
 def rhythm_for(
@@ -61,7 +64,7 @@ def rhythm_for(
     if kind.differences:
         rhythm = DIFFERENCES
     if kind.pictures:
-        rhythm = replace(rhythm, **PICTURES)
+        rhythm = replace(rhythm, **PICTURES[kind.pictures])
     chosen: dict[str, Any] = {
         "learning_rate": learning_rate,
         "batch": batch,

@@ -285,7 +285,7 @@ def _remedy(config: DistillConfig) -> Remedy:
 def _rhythm(config: DistillConfig, method: Row, student: Student) -> tuple[Rhythm, int]:
     """The rhythm and the budget of environment steps."""
     differences = isinstance(method, QMethod) and method.learns_by_td
-    pictures = isinstance(method, QMethod) and student.spec.body == "cnn"
+    pictures = student.spec.image if isinstance(method, QMethod) and student.spec.body == "cnn" else ""
     rhythm, budget = rhythm_for(
         Kind(bool(method.reward), student.spec.recurrent, differences, pictures),
         learning_rate=config.learning_rate,

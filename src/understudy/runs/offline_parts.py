@@ -239,7 +239,8 @@ def _q_learner(
     seen = look_at(config, teacher, views, source.first())
     teacher = at_temperature(teacher, seen.temperature)
     objective = q_objective(config, method, teacher, space, recording.action_space, views, seen, gamma, device)
-    kind = Kind(False, False, method.learns_by_td, objective.student.spec.body == "cnn")
+    spec = objective.student.spec
+    kind = Kind(False, False, method.learns_by_td, spec.image if spec.body == "cnn" else "")
     room = len(recording) + len(source.pieces) * max(1, seen.frames)
     check_memory(room * sum(part.nbytes for part in recording.one()) // seen.frames)
     rhythm, budget = _rhythm(config, kind, len(recording), room)
