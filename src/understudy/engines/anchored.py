@@ -223,6 +223,11 @@ class AnchoredObjective:
             facts[f"{label}/weight"] = anchor.weight or 0.0
         return facts
 
+    def weigh_anew(self) -> None:
+        """Weights that follow the KL start again, for rounds in which the student did not learn say nothing of them."""
+        for anchor in self.anchors:
+            anchor.weight = None
+
     def _visited(self, number: int, student: Distribution, columns: Columns) -> Tensor:
         """The mean KL on a minibatch's own states."""
         distance = self.anchors[number].distance(columns[_column(number)], student)

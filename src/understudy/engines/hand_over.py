@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from understudy.engines.anchored import AnchoredObjective
 from understudy.engines.critic import Critic
 from understudy.engines.learner import Learner, Record
 from understudy.engines.objective import observation_columns, observation_of, unroll
@@ -41,6 +42,8 @@ def fit_critic(learner: Learner, rounds: int, *, teacher: Policy | None = None) 
         finished, facts = learner.gather()
         records.append(learner.settle([_step(learner, critic, columns) for columns in told()], finished, facts))
     learner.optimiser = learner.new_optimiser()
+    if isinstance(learner.objective, AnchoredObjective):
+        learner.objective.weigh_anew()
     return records
 
 

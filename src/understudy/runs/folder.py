@@ -30,6 +30,7 @@ from understudy.runs.sources import sha256
 
 EXPORTS = "export/exports.json"
 TASKS = "tasks.toml"  # in the folder of several tasks, whose run folders lie in its tasks/
+STAGES, STAGE = "stages.toml", "stage.toml"  # in the folder of staged training, and in those of its stages
 LEFT = re.compile(r"\.lock|provenance\.json|\..*\.tmp")  # what a run that is killed at once may leave
 
 
@@ -102,6 +103,18 @@ class RunFolder:
             names = ", ".join(sorted(one.name for one in (folder.path / "tasks").iterdir()))
             raise RunError(
                 f"{path} holds several tasks, each a run of its own: name one, {path}/tasks/NAME, of {names}"
+            )
+        if (folder.path / STAGES).is_file():
+            names = ", ".join(sorted(one.parent.name for one in folder.path.glob(f"*/{STAGE}"))) or "none yet"
+            raise RunError(
+                f"{path} holds staged training, and a folder for each stage ({names}). `understudy stages --resume "
+                f"{path}` goes on with it, or prints its table"
+            )
+        if (folder.path / STAGE).is_file():
+            raise RunError(
+                f"{path} is a stage of staged training and was not distilled from a teacher. evaluate, export, compare "
+                f"with --env and distill (as a teacher) take it; `understudy stages --resume {folder.path.parent}` "
+                "goes on with it, or prints its table"
             )
         if not folder.config_path.is_file():
             why = "it has no config.toml" if folder.path.is_dir() else "there is no such folder"

@@ -17,12 +17,14 @@ from understudy.methods.anchor import Anchor
 from understudy.methods.anchor import parse as parse_weight
 from understudy.policies.spec import parse as parse_student
 from understudy.runs.fields import build, option, plain, problems, refuse, settle, toml_text
-from understudy.runs.option_texts import parse_env_args
+from understudy.runs.option_texts import parse_device, parse_env_args
 from understudy.stages.ppo_options import check_ppo
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FILE = "stages.toml"
 LAST, FRESH = "last", "fresh"
+TAKEN = (LAST, FRESH, FILE, "result.json", "provenance.json")
+"""Names that a stage cannot have: they mean something else where a stage is named, or lie beside its folder."""
 GATED = 100  # states of a stage that tell a gate something
 ROUND = 2048  # steps of all copies together
 
@@ -115,7 +117,7 @@ class StagesConfig:
     evaluation_episodes: int = option("Episodes of each.", 20, within="[2, inf)")
     final_episodes: int = option("Episodes of each cell of the table, behind every stage.", 100, within="[2, inf)")
     out: str = option("Folder.", "")
-    device: str = option("PyTorch device.", "cpu")
+    device: str = option("PyTorch device.", "cpu", read=parse_device)
     threads: int = option("PyTorch threads.", 1, within="[1, inf)")
     quiet: bool = option("Show nothing on the way.", False)
     ppo: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "", "group": "", "within": "", "read": None})
@@ -142,7 +144,7 @@ class StagesConfig:
 
     @classmethod
     def from_toml(cls, path: str | Path, **overrides: Any) -> StagesConfig:
-        """From a file; ``overrides`` win. Files that it names are found from where it lies."""
+        """From a file; ``overrides`` win. Paths that it names are found from where the process runs."""
         return cls.of(read(path) | overrides, str(path))
 
     def to_toml(self) -> str:
@@ -176,8 +178,10 @@ def _disagreements(stages: Sequence[Stage]) -> list[str]:
     found, names = [], [stage.name for stage in stages]
     for number, stage in enumerate(stages):
         before = names[:number]
-        if stage.name in before:
-            found.append(f"two stages are called {stage.name}")
+        if stage.name.lower() in (name.lower() for name in before):
+            found.append(f"two stages are called {stage.name}, whatever the case of letters in their folders' names")
+        if stage.name.lower() in TAKEN:
+            found.append(f"no stage can be called {stage.name}, which means something else; choose another name")
         outside = stage.begin not in (LAST, FRESH, *before)
         if outside and not Path(stage.begin).is_dir():
             found.append(
@@ -193,10 +197,28 @@ def _disagreements(stages: Sequence[Stage]) -> list[str]:
             found.append(f"stage {stage.name}: {asked[0]} needs an earlier stage to go on from")
         if len(asked) > 1:
             found.append(f"stage {stage.name}: {' and '.join(asked)} exclude each other; choose one")
+        found += [f"stage {stage.name}: {text}" for text in _hand_over_disagrees(stage, before, outside)]
         if stage.heads == "own" and any(one.adapters for one in stages[:number]):
             found.append(f"stage {stage.name}: columns share no body that heads could sit on; use adapters again")
         found += [f"stage {stage.name}: {text}" for text in _gate_disagrees(stage, stages[: number + 1])]
         found += [f"stage {stage.name}: {text}" for text in _anchors_disagree(stage, before, names)]
+    return found
+
+
+def _hand_over_disagrees(stage: Stage, before: Sequence[str], outside: bool) -> list[str]:
+    """What is said of going on that nothing would read, or that is of another policy."""
+    found = []
+    if outside and stage.critic == "keep":
+        found.append(f"critic = 'keep', but {stage.begin} is no earlier stage; use critic = 'fit'")
+    if not outside and (stage.begin == FRESH or not before or stage.adapters):
+        said = [name for name in ("std", "entropy", "teacher") if getattr(stage, name)]
+        said += ["critic = 'keep'"] if stage.critic == "keep" else []
+        found += [f"{name} is for a policy that goes on, and here one begins anew; leave it out" for name in said]
+    if stage.heads == "own" and stage.begin not in (LAST, FRESH, *before[-1:]) and not outside:
+        found.append(
+            f"heads = 'own' shares the body that stage {before[-1]} left, and begin = {stage.begin!r} goes on from "
+            "another; leave begin out"
+        )
     return found
 
 
@@ -252,6 +274,10 @@ def _text(value: Any) -> str:
     return toml_text(value if isinstance(value, bool | int | float | str | tuple) else str(value))
 
 
+OVER = ("student", "seed", "copies", "device", "threads")
+"""What the command line may say over a file."""
+
+
 @dataclass(frozen=True)
 class StagesOptions:
     """The command line's: a file, and what is said over it."""
@@ -262,7 +288,7 @@ class StagesOptions:
     student: str | None = option("The student of fresh stages.", None, read=parse_student)
     seed: int | None = option("Seed of everything.", None, within="[0, inf)")
     copies: int | None = option("Copies of the environment side by side.", None, within="[1, inf)")
-    device: str | None = option("PyTorch device.", None)
+    device: str | None = option("PyTorch device.", None, read=parse_device)
     threads: int | None = option("PyTorch threads.", None, within="[1, inf)")
     quiet: bool = option("Show nothing on the way.", False)
 
@@ -273,7 +299,7 @@ class StagesOptions:
                 "stages takes a file to begin with, or --resume FOLDER to go on with what was stopped. "
                 "`understudy stages FILE.toml`"
             )
-        if self.resume and any(getattr(self, name) is not None for name in ("student", "seed", "copies")):
+        if self.resume and (self.out or any(getattr(self, name) is not None for name in OVER)):
             raise ConfigurationError("--resume goes on with a training as it was begun; leave the other options out")
 
     @classmethod
@@ -284,8 +310,7 @@ class StagesOptions:
     @property
     def config(self) -> StagesConfig:
         """The file's, with what was said over it."""
-        names = ("student", "seed", "copies", "device", "threads")
-        said = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        said = {name: getattr(self, name) for name in OVER if getattr(self, name) is not None}
         said |= {"out": self.out} if self.out else {}
         return StagesConfig.from_toml(self.file, **said, **({"quiet": True} if self.quiet else {}))
 

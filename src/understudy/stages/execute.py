@@ -24,14 +24,16 @@ from understudy.runs.folder import RunFolder
 from understudy.runs.judge import final_seeds
 from understudy.stages.config import Stage, StagesConfig
 from understudy.stages.folder import StageFolder, StagesFolder
-from understudy.stages.parts import Benches, Parts, assemble, begins_from, check_together
+from understudy.stages.parts import Benches, Parts, assemble, begins_from
 from understudy.stages.peers import PeersRun, peer_config
+from understudy.stages.preflight import check_together
 from understudy.stages.result import BEFORE, StagesResult
 from understudy.stages.run import StageRun
 
 MISSED = (
     "{name} missed its {until:g}: the budget ended before. The stages behind it were not begun (if_missed = 'stop')"
 )
+WENT_ON = "{name} missed its {until:g}: the budget ended before"
 
 
 def run_stages(config: StagesConfig, *, console: Console | None = None) -> StagesResult:
@@ -45,11 +47,11 @@ def run_stages(config: StagesConfig, *, console: Console | None = None) -> Stage
 def resume_stages(path: str | Path, *, console: Console | None = None) -> StagesResult:
     """Go on where the training in ``path`` was stopped, in the middle of a stage too."""
     folder = StagesFolder.open(path)
+    if folder.result_path.is_file():
+        (console or open_console(False)).note(f"the training in {path} has finished; this is its result")
+        return StagesResult.from_file(folder.result_path)
     config = folder.config
     console = open_console(config.quiet) if console is None else console
-    if folder.result_path.is_file():
-        console.note(f"the training in {path} has finished; this is its result")
-        return StagesResult.from_file(folder.result_path)
     with closing(folder):
         folder.lock()
         return _executed(folder, config, console)
@@ -64,13 +66,12 @@ def _executed(folder: StagesFolder, config: StagesConfig, console: Console) -> S
             found = folder.stage(stage.name).result
             facts.append(found or _one(folder, config, number, benches, console))
             if facts[-1]["reached"] is False:
-                text = MISSED.format(name=stage.name, until=stage.until)
-                if stage.if_missed == "stop" and number + 1 < len(config.stages):
-                    console.warning(text)
-                    facts[-1]["warnings"].append(text)
-                    complete = False
+                complete = stage.if_missed != "stop" or number + 1 == len(config.stages)
+                text = (WENT_ON if complete else MISSED).format(name=stage.name, until=stage.until)
+                console.warning(text)
+                facts[-1]["warnings"].append(text)
+                if not complete:
                     break
-                console.note(f"{stage.name} missed its {stage.until:g}: the budget ended before; going on")
         return _result(folder, config, facts, complete)
 
 
@@ -143,7 +144,13 @@ def _begun(folder: StagesFolder, config: StagesConfig, number: int, console: Con
     path = folder.stage(source).path
     if not stage.distil:
         return load_student(path)
-    return load_student(_distilled(folder.stage(stage.name), stage, earlier, path, config, console))
+    try:
+        return load_student(_distilled(folder.stage(stage.name), stage, earlier, path, config, console))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped in the distillation that stage {stage.name} begins with: go on with "
+            f"understudy stages --resume {folder.path}"
+        ) from None
 
 
 def _distilled(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from understudy.runs.files import json_text
 from understudy.runs.folder import LEFT, RunFolder
 from understudy.runs.lock import Lock
 from understudy.runs.provenance import surroundings
-from understudy.stages.config import FILE, StagesConfig
+from understudy.stages.config import FILE, FRESH, LAST, Stage, StagesConfig
 
 
 class StagesFolder:
@@ -48,7 +49,7 @@ class StagesFolder:
         except OSError as error:
             raise RunError(f"cannot create {folder.path}: {error.strerror}. Choose another --out") from None
         write_whole(folder.path / "provenance.json", json_text(surroundings() | {"seeds": {"run": config.seed}}))
-        write_whole(folder.config_path, config.to_toml())
+        write_whole(folder.config_path, found_from_anywhere(config).to_toml())
         return folder
 
     @classmethod
@@ -82,6 +83,22 @@ class StagesFolder:
 
     def stage(self, name: str) -> StageFolder:
         return StageFolder(self.path / name)
+
+
+def found_from_anywhere(config: StagesConfig) -> StagesConfig:
+    """With whole paths, for whoever goes on may do so from elsewhere."""
+
+    def whole(text: Any) -> Any:
+        return str(Path(text).resolve()) if isinstance(text, str) and text and Path(text).exists() else text
+
+    names = [FRESH, LAST, *(stage.name for stage in config.stages)]
+
+    def told(stage: Stage) -> Stage:
+        anchors = tuple(one if one.policy in names else replace(one, policy=whole(one.policy)) for one in stage.anchors)
+        begin = stage.begin if stage.begin in names else whole(stage.begin)
+        return replace(stage, begin=begin, teacher=whole(stage.teacher), anchors=anchors)
+
+    return replace(config, stages=tuple(told(stage) for stage in config.stages))
 
 
 class StageFolder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,10 +28,9 @@ from understudy.errors import ConfigurationError, SpaceError, said_of
 from understudy.methods.anchor import Anchor
 from understudy.methods.catalogue import TASK_REWARD
 from understudy.methods.method import CONTROLS
-from understudy.policies.families import family_of
 from understudy.policies.gated import Gated
 from understudy.policies.policy import Policy
-from understudy.policies.progressive import add_column, check_column
+from understudy.policies.progressive import add_column
 from understudy.policies.shared import share
 from understudy.policies.spec import Spec
 from understudy.policies.spec import parse as parse_student
@@ -56,74 +54,42 @@ class Origin:
 
     def make(self, copies: int, asynchronous: bool = False) -> Simulator:
         """A new simulator of so many copies."""
-        counts = self._counts(copies)
-        made: list[Simulator] = []
+        counts = self.counts(copies)
+        found: list[Simulator] = []
         try:
             for stage, count in zip(self.stages, counts, strict=True):
                 if count:
-                    made.append(_made(stage, count))
-            return made[0] if len(made) == 1 else SideBySide(made)
+                    found.append(made(stage, count))
+            return found[0] if len(found) == 1 else SideBySide(found)
         except BaseException:
-            for one in made:
+            for one in found:
                 one.close()
             raise
 
-    def _counts(self, copies: int) -> list[int]:
+    def counts(self, copies: int) -> list[int]:
         """Whole numbers near the shares, each at least 1 where there are enough copies."""
         others = [max(1, round(copies * share)) for share in self.shares[1:]]
         first = copies - sum(others)
         if first < 1:
             raise ConfigurationError(
-                f"stage {self.stages[0].name}: {copies} copies do not go round {len(self.stages)} tasks; raise copies"
+                f"{copies} copies do not go round {len(self.stages)} tasks with a share of "
+                f"{1 - self.shares[0]:g} for the earlier ones; raise copies"
             )
         return [first, *others]
 
 
-def _made(stage: Stage, copies: int) -> Simulator:
+def made(stage: Stage, copies: int) -> Simulator:
     with said_of(f"stage {stage.name}"):
         return make(stage.env, copies, wrappers=stage.wrap, env_kwargs=parse_env_args(stage.env_args))
 
 
-def check_together(config: StagesConfig) -> None:
-    """Refuse stages that don't fit each other before any of them is trained: spaces, options, anchors' policies."""
-    spaces: dict[str, tuple[Any, Any]] = {}
-    for number, stage in enumerate(config.stages):
-        with said_of(f"stage {stage.name}"), closing(_made(stage, 1)) as simulator:
-            PPO(**config.options(stage))
-            _teacher(stage, simulator)
-            spaces[stage.name] = seen, acts = simulator.observation_space, simulator.action_space
-            source = begins_from(config, number)
-            family = family_of(acts, False)
-            if source in spaces:
-                check_fits(Student(*spaces[source], family_of(spaces[source][1], False), config.student), simulator)
-            elif source is not None:
-                check_fits(load_student(source), simulator)
-            if stage.adapters:
-                check_column(seen, spec_of(config, number))
-            if stage.gate and (spec := spec_of(config, number)).recurrent:
-                raise ConfigurationError(f"a gate picks among policies without memory, and these are {spec}")
-            for row in stage.anchors:
-                if row.policy not in spaces:
-                    open_outside(row, simulator)
-                elif (spaces[row.policy][0].shape, family_of(spaces[row.policy][1], False)) != (seen.shape, family):
-                    raise SpaceError(
-                        f"anchor {row.label} sees {spaces[row.policy][0]} and acts in {spaces[row.policy][1]}, here "
-                        f"are {seen} and {acts}. Anchor to a stage of the same spaces"
-                    )
-                recalled_stages(row, [one.name for one in config.stages[:number]])
-    for stage in config.stages:
-        for other in stage.peers_on:
-            _check_alike(stage.name, spaces[stage.name], other, spaces[other])
-
-
-def _check_alike(name: str, own: tuple[Any, Any], other: str, others: tuple[Any, Any]) -> None:
-    """Refuse peers on tasks whose policies no KL lies between."""
-    kinds = [(seen.shape, family_of(acts, False)) for seen, acts in (own, others)]
-    if kinds[0] != kinds[1]:
-        raise SpaceError(
-            f"stage {name}: a peer on {other} sees {others[0]} and acts in {others[1]}, one on {name} {own[0]} and "
-            f"{own[1]}. Leave {other} out of peers_on, or wrap the environments alike"
-        )
+def origin_of(config: StagesConfig, number: int) -> Origin:
+    """The environments of a stage: its own task's, and those that are trained on beside it."""
+    stage = config.stages[number]
+    earlier = {one.name: one for one in config.stages[:number]}
+    others = tuple(earlier[name] for name in stage.joint)
+    share_each = stage.share / max(1, len(others))
+    return Origin((stage, *others), (1 - stage.share if others else 1.0, *(share_each for _ in others)))
 
 
 def spec_of(config: StagesConfig, number: int) -> Spec:
@@ -162,7 +128,7 @@ class Benches:
 
     def of(self, stage: Stage) -> Simulator:
         if stage.name not in self.made:
-            self.made[stage.name] = _made(stage, min(BENCH, max(2, self.config.evaluation_episodes)))
+            self.made[stage.name] = made(stage, min(BENCH, max(2, self.config.evaluation_episodes)))
         return self.made[stage.name]
 
     def play(self, stage: Stage, policy: Policy, seeds: Sequence[int]) -> Episodes:
@@ -215,11 +181,7 @@ def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Stu
 
     A column that is added is a policy that has learned nothing: nothing is handed over to it.
     """
-    stage = config.stages[number]
-    earlier = {one.name: one for one in config.stages[:number]}
-    others = tuple(earlier[name] for name in stage.joint)
-    share_each = stage.share / max(1, len(others))
-    origin = Origin((stage, *others), (1 - stage.share if others else 1.0, *(share_each for _ in others)))
+    stage, origin = config.stages[number], origin_of(config, number)
     simulator = origin.make(config.copies)
     try:
         with said_of(f"stage {stage.name}"):
@@ -227,14 +189,14 @@ def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Stu
             student, players = _policies(config, number, folder, simulator, begun)
             goes_on = begun is not None and not stage.adapters
             learner = _learner(config, number, folder, simulator, student, options, goes_on)
-            teacher = _teacher(stage, simulator)
+            teacher = teacher_of(stage, simulator)
         return Parts(stage, origin, simulator, student, learner, options.gamma, goes_on, teacher, players)
     except BaseException:
         simulator.close()
         raise
 
 
-def _teacher(stage: Stage, simulator: Simulator) -> Policy | None:
+def teacher_of(stage: Stage, simulator: Simulator) -> Policy | None:
     """Whose values the critic begins with."""
     if not stage.teacher:
         return None
@@ -329,18 +291,19 @@ def _learner(
 def _critic(
     config: StagesConfig, number: int, folder: StagesFolder, simulator: Simulator, student: Student, options: PPO
 ) -> Critic | None:
-    """The last stage's critic, where the stage goes on with it."""
+    """The critic of the stage whose policy this one goes on from, where it is kept."""
     if config.stages[number].critic != "keep":
         return None
-    state = folder.stage(config.stages[number - 1].name).kept("critic")
+    source = str(begins_from(config, number))
+    state = folder.stage(source).kept("critic")
     if state is None:
-        raise ConfigurationError("critic = 'keep', but the last stage has none; use critic = 'fit'")
+        raise ConfigurationError(f"critic = 'keep', but stage {source} has none; use critic = 'fit'")
     critic = new_critic(options, simulator, student, VIEWS, TASK_REWARD, config.seed)
     try:
         critic.load_state_dict(state)
     except RuntimeError:
         raise ConfigurationError(
-            f"critic = 'keep', but the last stage's critic is not of {student.spec}; use critic = 'fit'"
+            f"critic = 'keep', but the critic of stage {source} is not of {student.spec}; use critic = 'fit'"
         ) from None
     return critic
 

@@ -126,10 +126,22 @@ class StageRun:
             return
         if self.stage.critic == "fit" and self.stage.fit_rounds:
             fit_critic(self.learner, self.stage.fit_rounds, teacher=self.parts.teacher)
+            self._tell_of_budget()
         begin_anew(self.learner, self.stage.std, self.stage.entropy)
         if self.stage.guard:
             self.guard = self._new_guard()
             self.guard.begin()
+
+    def _tell_of_budget(self) -> None:
+        """Warn where there is nothing left to learn with."""
+        fitted, budget = self.learner.env_steps, self.stage.steps
+        if fitted >= budget:
+            text = (
+                f"fitting the critic took {fitted:,} steps of the budget of {budget:,}: the policy learns for one "
+                "round only. Raise steps, or lower fit_rounds or ppo's n_steps"
+            )
+            self.console.warning(text)
+            self.warnings.append(text)
 
     def _new_guard(self) -> Guard:
         seeds = range(GUARD_SEED, GUARD_SEED + self.config.evaluation_episodes)
@@ -196,8 +208,13 @@ class StageRun:
         )
         good = self.stage.until is not None and own >= self.stage.until
         if good and self.progress.good and steps:
-            self.standing.because = f"{self.stage.name} holds {self.stage.until:g}"
+            self.standing.because = self._success
         self.progress.good = good
+
+    @property
+    def _success(self) -> str:
+        """Why a stage with a criterion ends before its budget does."""
+        return f"{self.stage.name} holds {self.stage.until:g}"
 
     @property
     def spent(self) -> int:
@@ -288,7 +305,7 @@ class StageRun:
             "final_seconds": time.perf_counter() - began,
             "total_seconds": self._total(),
             "stopped_because": self.standing.because,
-            "reached": self.standing.because.endswith(f"holds {self.stage.until:g}") if self.stage.until else None,
+            "reached": None if self.stage.until is None else self.standing.because == self._success,
             "returned": 0 if self.guard is None else self.guard.returns_to,
             "warnings": self.told,
             "returns": row,
