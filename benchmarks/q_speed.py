@@ -41,6 +41,8 @@ HEAD = (
     "",
     "Written by `python benchmarks/q_speed.py`: this engine's updates, sampling of the store and Adam included,",
     "beside bare PyTorch's forward and backward passes through the same network on a ready batch. One thread; medians.",
+    "Bare PyTorch's own rate of convolutions is not the same in every process, so that the share for `cnn:nature` isn't",
+    "either: run it several times.",
     "",
     "| student | row | batch | updates a second | bare PyTorch | share | asked for |",
     "| --- | --- | ---: | ---: | ---: | ---: | ---: |",

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from understudy.engines.optimiser import FlatAdam
+from understudy.engines.optimiser import MANY, FlatAdam
 
 
-def network(seed=0):
+def network(seed=0, width=7):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
+    return nn.Sequential(nn.Linear(5, width), nn.Tanh(), nn.Linear(width, 3))
 
 
 def batches(count):
@@ -24,8 +24,11 @@ def loss(net, batch, size=1.0):
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.3])
-def test_it_steps_like_pytorchs_adam(clip):
-    mine, theirs = network(), network()
+@pytest.mark.parametrize("width", [7, 20_000])  # with few parameters and with many
+def test_it_steps_like_pytorchs_adam(clip, width):
+    mine, theirs = network(width=width), network(width=width)
+    many = sum(p.numel() for p in mine.parameters()) > MANY
+    assert many == (width == 20_000)
     flat, adam = FlatAdam(mine.parameters(), 0.02, clip), torch.optim.Adam(theirs.parameters(), 0.02)
     for k, batch in enumerate(batches(12)):
         adam.param_groups[0]["lr"] = flat.learning_rate = 0.02 / (1 + k)
@@ -37,6 +40,22 @@ def test_it_steps_like_pytorchs_adam(clip):
         adam.step()
         for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(p, q, atol=1e-6, rtol=0)
+
+
+def test_with_many_parameters_it_goes_on_from_its_state_to_the_same_bits():
+    whole, part = network(width=20_000), network(width=20_000)
+    one, other = FlatAdam(whole.parameters(), 0.02), FlatAdam(part.parameters(), 0.02)
+    for batch in batches(6)[:3]:
+        one.step(loss(whole, batch))
+        other.step(loss(part, batch))
+    again = network(width=20_000)
+    again.load_state_dict(part.state_dict())
+    third = FlatAdam(again.parameters(), 0.02)
+    third.restore(other.state())
+    for batch in batches(6)[3:]:
+        one.step(loss(whole, batch))
+        third.step(loss(again, batch))
+    assert torch.equal(one.flat, third.flat)
 
 
 def test_a_long_gradient_is_cut_to_the_clip_and_a_short_one_is_left():

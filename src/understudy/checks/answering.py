@@ -87,7 +87,7 @@ def _entropy(patient: Patient) -> Finding:
     text = f"its entropy is {share:.2g} of the uniform policy's, {share * most:.3g} of {most:.3g} nats"
     if CERTAIN <= share <= UNIFORM:
         return ok(text)
-    now = getattr(patient.teacher, "temperature", 1.0)
+    now = getattr(patient.teacher, "temperature", None) or 1.0  # a student without one answers as it is
     better = now * _temperature(family, flat, most)
     if share > UNIFORM:
         return warning(f"{text}: all actions are nearly alike to it", f"--teacher-temperature {better:.2g} sharpens it")

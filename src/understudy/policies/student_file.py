@@ -56,6 +56,9 @@ def load_student(path: str | Path) -> Student:
     if (folder / "config.toml").exists():
         raise RunError(unfinished(folder))
     if not (folder / "config.json").exists() or not (folder / "model.safetensors").exists():
+        held = sorted(one.parent.parent for one in folder.glob("*/student/config.json"))
+        if held:
+            raise RunError(f"{path} holds no student of its own; name one of the runs in it, such as {held[0]}")
         raise RunError(f"{path} holds no student: expected model.safetensors and config.json in it or in its student/")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

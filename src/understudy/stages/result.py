@@ -52,11 +52,8 @@ class StagesResult:
 
     def summary(self) -> str:
         """A table of returns, stage by task, and what it says."""
-        lines = [
-            f"Stages       {len(self.stages)} of {len(self.tasks)}, seed {self.seed}",
-            *self._table(),
-            *self._facts(),
-        ]
+        head = f"Stages       {len(self.stages)} of {len(self.tasks)}, seed {self.seed}"
+        lines = [head, *self._table(), *self._facts()]
         lines += [f"Warning      {one['stage']}: {text}" for one in self.stages for text in one["warnings"]]
         return "\n".join([*lines, f"Saved        {self.path}"])
 
