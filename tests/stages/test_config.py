@@ -91,6 +91,14 @@ def test_all_problems_are_reported_at_once() -> None:
         ([stage(), stage("two", anchors=[{"weight": 1}])], "an anchor is a table with a policy"),
         ([stage(), stage("two", anchors=[{"policy": "one", "weight": 0}])], "never acts"),
         ([stage(), stage("two", distil="mpl:8")], "mlp"),
+        ([stage("a"), stage("A")], "two stages are called A"),
+        ([stage("last")], "no stage can be called last"),
+        ([stage("result.json")], "no stage can be called result.json"),
+        ([stage(std=0.3)], "std is for a policy that goes on"),
+        ([stage(), stage("two", begin="fresh", critic="keep")], "critic = 'keep' is for a policy that goes on"),
+        ([stage(), stage("two", adapters=True, teacher="a.zip")], "teacher is for a policy that goes on"),
+        ([stage(begin=".", critic="keep")], "but . is no earlier stage"),
+        ([stage(), stage("two"), stage("three", begin="one", heads="own")], "shares the body that stage two left"),
     ],
 )
 def test_what_cannot_be_is_said(stages: list[dict[str, Any]], told: str) -> None:
@@ -107,10 +115,12 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
 
 def test_a_file_or_a_folder_is_needed_and_not_both() -> None:
     for values in ({}, {"file": "a.toml", "resume": "b"}):
-        with pytest.raises(ConfigurationError, match="understudy stages FILE.toml"):
+        with pytest.raises(ConfigurationError, match=r"understudy stages FILE\.toml"):
             StagesOptions.of(values)
-    with pytest.raises(ConfigurationError, match="leave the other options out"):
-        StagesOptions.of({"resume": "b", "seed": 1})
+    for more in ({"seed": 1}, {"out": "c"}, {"device": "cpu"}, {"threads": 2}):
+        with pytest.raises(ConfigurationError, match="leave the other options out"):
+            StagesOptions.of({"resume": "b", **more})
+    assert StagesOptions.of({"resume": "b", "quiet": True}).quiet
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_told(tmp_path: Path) -> None:

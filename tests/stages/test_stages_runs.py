@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ import torch
 from cutter import Cut, Cutter
 from understudy.engines.reservoir import ANSWER
 from understudy.envs.of_gym import make
-from understudy.errors import ConfigurationError, RunError, SpaceError
+from understudy.errors import ConfigurationError, RunError, SpaceError, TeacherError
 from understudy.policies.policy import tensors
 from understudy.policies.student_file import load_student
+from understudy.policies.teachers import open_teacher
 from understudy.runs.console import Silent
+from understudy.runs.folder import RunFolder
 from understudy.stages.config import StagesConfig
 from understudy.stages.execute import resume_stages, run_stages
 from understudy.stages.folder import StagesFolder
+from understudy.stages.parts import assemble
 
 SMALL: dict[str, Any] = {
     "student": "mlp:8,8:tanh",
@@ -170,6 +174,60 @@ def test_a_stage_may_begin_with_its_policy_distilled_into_another_network(tmp_pa
     run_stages(stages(tmp_path / "run", {}, table), console=Silent())
     assert str(load_student(tmp_path / "run" / "s1").spec).startswith("mlp:5")
     assert (tmp_path / "run" / "s1" / "distilled" / "result.json").is_file()
+
+
+def test_a_criterion_of_zero_is_one(tmp_path: Path) -> None:
+    (one,) = run_stages(stages(tmp_path / "run", {"until": 0.0, "steps": 5000}), console=Silent()).stages
+    assert one["reached"] is True
+    assert one["stopped_because"] == "s0 holds 0"
+
+
+def test_a_budget_that_the_critic_eats_up_is_told(tmp_path: Path) -> None:
+    console = Cutter()
+    result = run_stages(stages(tmp_path / "run", {}, SHORT | {"steps": 200}), console=console)
+    assert any("fitting the critic took 256 steps of the budget of 200" in text for text in console.warnings)
+    assert any("fitting the critic" in text for text in result.stages[1]["warnings"])
+
+
+def test_a_kept_critic_is_that_of_the_policy_that_goes_on(tmp_path: Path) -> None:
+    tables = {}, SHORT, SHORT | {"begin": "s0", "critic": "keep"}
+    config = stages(tmp_path / "run", *tables)
+    run_stages(config, console=Silent())
+    folder = StagesFolder(tmp_path / "run")
+    with closing(assemble(config, 2, folder, load_student(folder.stage("s0").path))) as parts:
+        critic = parts.learner.objective.critic
+        assert critic is not None
+        kept = {name: folder.stage(name).kept("critic") for name in ("s0", "s1")}
+        key = next(name for name in critic.state_dict() if name.endswith("weight"))
+        assert torch.equal(critic.state_dict()[key], kept["s0"][key])
+        assert not torch.equal(critic.state_dict()[key], kept["s1"][key])
+
+
+def test_training_begun_with_a_path_goes_on_from_any_folder(two: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(Path(two.path).parent)
+    table = {"begin": "run/s0", "anchors": [{"policy": "run/s1"}]}
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(stages(tmp_path / "run", table), console=Cutter(1, politely=True))
+    monkeypatch.chdir(tmp_path)
+    assert resume_stages("run", console=Silent()).complete
+
+
+def test_a_stop_in_the_distillation_says_how_the_stages_go_on(tmp_path: Path) -> None:
+    config = stages(tmp_path / "run", {"steps": 128}, SHORT | {"distil": "mlp:5", "distil_steps": 20_000})
+    with pytest.raises(KeyboardInterrupt, match=r"distillation that stage s1 begins with.* stages --resume .*run$"):
+        run_stages(config, console=Cutter(3, politely=True))
+    assert resume_stages(tmp_path / "run", console=Silent()).complete
+
+
+def test_folders_of_stages_say_what_they_are_where_a_run_is_asked_for(two: Any) -> None:
+    with pytest.raises(RunError, match=r"a folder for each stage \(s0, s1\).*stages --resume"):
+        RunFolder.open(two.path)
+    with pytest.raises(RunError, match="is a stage of staged training and was not distilled"):
+        RunFolder.open(Path(two.path) / "s0")
+    with pytest.raises(RunError, match=r"name one of the runs in it, such as .*s0"):
+        load_student(two.path)
+    with pytest.raises(TeacherError, match=r"name one of them, such as .*s0"):
+        open_teacher(two.path)
 
 
 def test_a_stage_ends_when_two_evaluations_running_are_a_success(tmp_path: Path) -> None:

@@ -63,8 +63,11 @@ class PPO:
     standardise: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("clip_range", "ent_coef"):
+        for name in SCHEDULED:
             object.__setattr__(self, name, parse(getattr(self, name)))
+        unlike = _unlike(self)
+        if unlike:
+            raise ConfigurationError("; ".join(unlike))
         wrong = [
             f"{field.name} must be {RANGES[field.name]}, got {value}"
             for field in fields(self)
@@ -133,6 +136,26 @@ RANGES = {
     "max_grad_norm": "0 or more",
     "target_kl": "above 0",
 }
+
+
+SCHEDULED = ("clip_range", "ent_coef")
+
+
+def _unlike(options: PPO) -> list[str]:
+    """What is of another type than its default, as texts in a file are."""
+    found = []
+    for field in fields(options):
+        value, optional = getattr(options, field.name), field.default is None
+        kind = float if optional else type(field.default)
+        if field.name in SCHEDULED or (optional and value is None):
+            continue
+        number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+        if not (isinstance(value, bool) if kind is bool else number):
+            found.append(f"{field.name} must be {KINDS[kind]}, got {value!r}")
+    return found
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def reinforcing(
