@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from study_page import write_page
 
 from understudy.lab.findings import Claim, Findings, Panel, Series, Table
 from understudy.lab.verdict import Estimate, mean_interval
-from understudy.reports.page import render
-from understudy.reports.shown import shown
 from understudy.stages.result import StagesResult
 
 if TYPE_CHECKING:
@@ -317,23 +316,4 @@ def write(sequences: Mapping[str, Any], variants: Sequence[Variant], seeds: int,
         return
     settings = {"sequences": sequences, "variants": {one.name: one.what for one in variants}, "seeds": seeds}
     found = findings(Study(groups), variants, seeds * len(sequences) * len(variants), settings, out)
-    page.mkdir(parents=True, exist_ok=True)
-    found.write(page)
-    sheets = shown(found.figures)
-    for old in page.glob("figure-*.png"):
-        old.unlink()
-    for one in sheets:
-        if one.image:
-            (page / one.file).write_bytes(one.image.png)
-    content = {
-        "title": found.title,
-        "findings": found,
-        "sheets": sheets,
-        "rows": (),
-        "symbols": "",
-        "glossary": WORDS,
-        "command": "python benchmarks/forgetting.py",
-        "settings": json.dumps(found.settings, ensure_ascii=False, indent=2),
-        "source": SOURCES,
-    }
-    (page / "page.md").write_text(render("page.md", **content), encoding="utf-8")
+    write_page(found, page, glossary=WORDS, command="python benchmarks/forgetting.py", source=SOURCES)

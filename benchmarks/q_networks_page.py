@@ -6,7 +6,6 @@ Intervals draw runs and episodes anew, the same episodes for teacher and all stu
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from study_page import write_page
 
 from understudy.lab.findings import Claim, Figure, Findings, Panel, Series, Table
 from understudy.lab.verdict import Estimate
 from understudy.math.statistics import bootstrap_interval, percentiles
-from understudy.reports.page import render
-from understudy.reports.shown import shown
 from understudy.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -277,23 +275,4 @@ def findings(study: Study, planned: int, options: dict[str, Any]) -> Findings:
 def write(settings: Sequence[Setting], seeds: int, out: Path, page: Path, options: dict[str, Any]) -> None:
     """``page.md``, its figures and ``findings.json``."""
     found = findings(Study(read(settings, seeds, out)), seeds * len(settings), options)
-    page.mkdir(parents=True, exist_ok=True)
-    found.write(page)
-    sheets = shown(found.figures)
-    for old in page.glob("figure-*.png"):
-        old.unlink()
-    for one in sheets:
-        if one.image:
-            (page / one.file).write_bytes(one.image.png)
-    content = {
-        "title": found.title,
-        "findings": found,
-        "sheets": sheets,
-        "rows": (),
-        "symbols": "",
-        "glossary": WORDS,
-        "command": "python benchmarks/q_networks.py",
-        "settings": json.dumps(found.settings, ensure_ascii=False, indent=2),
-        "source": SOURCE,
-    }
-    (page / "page.md").write_text(render("page.md", **content), encoding="utf-8")
+    write_page(found, page, glossary=WORDS, command="python benchmarks/q_networks.py", source=SOURCE)

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from sick import CARTPOLE, Aiming, Balance, Changed, aim, look, upright, with_logits
 
 from understudy.errors import TeacherError
+from understudy.math.distributions import Family
 from understudy.math.heads import Heads
+from understudy.policies.student import Student
 
 
 def test_a_teacher_is_at_no_distance_from_itself() -> None:
@@ -47,6 +50,13 @@ def test_an_answer_that_depends_on_its_place_in_the_batch_is_found() -> None:
         return logits + torch.linspace(0, 1, logits.shape[-2])[:, None] * torch.tensor([0.0, 1.0])
 
     assert look("answers", with_logits(ramp)).outcome == "failed"
+
+
+def test_a_student_that_is_all_but_uniform_is_looked_at_like_any_teacher() -> None:
+    box = spaces.Box(-np.inf, np.inf, (4,), np.float32)
+    found = look("certainty", Student(box, spaces.Discrete(2), Family("categorical", (2,)), "mlp:8"))
+    assert found.outcome == "warning"
+    assert "all actions are nearly alike" in found.text
 
 
 def test_a_uniform_teacher_is_told_to_sharpen_and_sharpening_mends_it() -> None:

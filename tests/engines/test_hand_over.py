@@ -7,11 +7,13 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from understudy.engines.anchored import ActiveAnchor, AnchoredObjective
 from understudy.engines.hand_over import begin_anew, fit_critic
 from understudy.engines.reinforce import PPO, new_student, reinforcing
 from understudy.envs.actions import family_of
 from understudy.envs.views import ObservationViews
 from understudy.errors import ConfigurationError, MethodError
+from understudy.methods.anchor import Anchor
 
 FLAT = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 BOX = spaces.Box(-1, 1, (2,), np.float32)
@@ -70,6 +72,18 @@ def test_a_student_that_begins_is_not_standardised_by_fitting_its_critic(joined)
     before = copy.deepcopy(learner.student.state_dict())
     fit_critic(learner, 1)
     assert all(torch.equal(value, before[name]) for name, value in learner.student.state_dict().items())
+
+
+def test_an_adaptive_weight_begins_with_the_students_first_round_and_not_with_the_critics(joined):
+    """While a policy stands still at its anchor the KL is 0, which would halve the weight in each round."""
+    learner = joined()
+    frozen = copy.deepcopy(learner.student)
+    row = Anchor(frozen, "adaptive:0.4:0.02", name="self")
+    learner.objective = AnchoredObjective(learner.objective, [ActiveAnchor(row, frozen)], seed=0)
+    fit_critic(learner, 3)
+    facts = learner.step().facts
+    assert facts["anchor/self/kl"] == pytest.approx(0, abs=1e-6)
+    assert facts["anchor/self/weight"] == 0.4
 
 
 def test_the_critic_comes_to_the_true_value(joined):

@@ -91,7 +91,9 @@ def test_all_problems_are_reported_at_once() -> None:
         ([stage(), stage("two", anchors=[{"weight": 1}])], "an anchor is a table with a policy"),
         ([stage(), stage("two", anchors=[{"policy": "one", "weight": 0}])], "never acts"),
         ([stage(), stage("two", distil="mpl:8")], "mlp"),
-        ([stage("a"), stage("A")], "two stages are called A"),
+        ([stage("a"), stage("A")], "stage A would share a folder"),
+        ([stage(), stage("two", joint=["one"], heads="own")], "with heads own these are played by others"),
+        ([stage(), stage("two", joint=["one"], adapters=True)], "with adapters these are played by others"),
         ([stage("last")], "no stage can be called last"),
         ([stage("result.json")], "no stage can be called result.json"),
         ([stage(std=0.3)], "std is for a policy that goes on"),
@@ -124,7 +126,7 @@ def test_a_file_or_a_folder_is_needed_and_not_both() -> None:
 
 
 def test_a_file_that_is_not_there_or_no_toml_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such file of stages"):
+    with pytest.raises(ConfigurationError, match="no such configuration file"):
         StagesConfig.from_toml(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("student = [")
     with pytest.raises(ConfigurationError, match="not valid TOML"):

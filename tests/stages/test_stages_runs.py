@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from cutter import Cut, Cutter
+from staged import LONG, SHORT, same, stages, weights
 from understudy.engines.reservoir import ANSWER
 from understudy.envs.of_gym import make
 from understudy.errors import ConfigurationError, RunError, SpaceError, TeacherError
@@ -22,35 +23,9 @@ from understudy.policies.student_file import load_student
 from understudy.policies.teachers import open_teacher
 from understudy.runs.console import Silent
 from understudy.runs.folder import RunFolder
-from understudy.stages.config import StagesConfig
 from understudy.stages.execute import resume_stages, run_stages
 from understudy.stages.folder import StagesFolder
 from understudy.stages.parts import assemble
-
-SMALL: dict[str, Any] = {
-    "student": "mlp:8,8:tanh",
-    "copies": 4,
-    "evaluations": 2,
-    "evaluation_episodes": 3,
-    "final_episodes": 4,
-    "quiet": True,
-    "ppo": {"n_steps": 32, "n_epochs": 2},
-}
-LONG, SHORT = "CartPole-v1", {"wrap": ["time-limit:50"]}
-
-
-def stages(out: Path, *tables: dict[str, Any], **more: Any) -> StagesConfig:
-    whole = [{"name": f"s{k}", "env": LONG, "steps": 768, "store": 200, **table} for k, table in enumerate(tables)]
-    return StagesConfig.of({**SMALL, "stages": whole, "out": str(out), **more})
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return load_student(path).state_dict()
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
-
 
 ANCHORED = {"anchors": [{"policy": "s0", "weight": "adaptive:0.1:0.02", "states": "both"}]}
 

@@ -6,7 +6,6 @@ Nothing heavy is imported here: the command line reads it.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from understudy.methods.anchor import parse as parse_weight
 from understudy.policies.spec import parse as parse_student
 from understudy.runs.fields import build, option, plain, problems, refuse, settle, toml_text
 from understudy.runs.option_texts import parse_device, parse_env_args
+from understudy.runs.tasks.config import read_tables
 from understudy.stages.ppo_options import check_ppo
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -145,7 +145,7 @@ class StagesConfig:
     @classmethod
     def from_toml(cls, path: str | Path, **overrides: Any) -> StagesConfig:
         """From a file; ``overrides`` win. Paths that it names are found from where the process runs."""
-        return cls.of(read(path) | overrides, str(path))
+        return cls.of(read_tables(path) | overrides, str(path))
 
     def to_toml(self) -> str:
         """What :meth:`from_toml` reads."""
@@ -161,25 +161,15 @@ class StagesConfig:
         return {"n_steps": max(1, ROUND // self.copies), **self.ppo, **stage.ppo}
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """A file's keys and values."""
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"no such file of stages: {path}") from None
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
-
-
 def _disagreements(stages: Sequence[Stage]) -> list[str]:
     """What stages say of each other that cannot be."""
     found, names = [], [stage.name for stage in stages]
     for number, stage in enumerate(stages):
         before = names[:number]
-        if stage.name.lower() in (name.lower() for name in before):
-            found.append(f"two stages are called {stage.name}, whatever the case of letters in their folders' names")
+        if stage.name in before:
+            found.append(f"two stages are called {stage.name}")
+        elif stage.name.lower() in (name.lower() for name in before):
+            found.append(f"stage {stage.name} would share a folder where the case of letters does not count; rename it")
         if stage.name.lower() in TAKEN:
             found.append(f"no stage can be called {stage.name}, which means something else; choose another name")
         outside = stage.begin not in (LAST, FRESH, *before)
@@ -195,6 +185,12 @@ def _disagreements(stages: Sequence[Stage]) -> list[str]:
         asked += ["adapters"] if stage.adapters else []
         if asked and not goes_on:
             found.append(f"stage {stage.name}: {asked[0]} needs an earlier stage to go on from")
+        apart = next((word for word in asked if word != "distil"), None)
+        if stage.joint and apart:
+            found.append(
+                f"stage {stage.name}: joint trains one policy on the earlier tasks too, and with {apart} these are "
+                "played by others; leave one of the two out"
+            )
         if len(asked) > 1:
             found.append(f"stage {stage.name}: {' and '.join(asked)} exclude each other; choose one")
         found += [f"stage {stage.name}: {text}" for text in _hand_over_disagrees(stage, before, outside)]
