@@ -18,6 +18,8 @@ from staged import LONG, SHORT, same, stages, weights
 from understudy.engines.reservoir import ANSWER
 from understudy.envs.of_gym import make
 from understudy.errors import ConfigurationError, RunError, SpaceError, TeacherError
+from understudy.export.command import export
+from understudy.export.config import ExportConfig
 from understudy.policies.policy import tensors
 from understudy.policies.student_file import load_student
 from understudy.policies.teachers import open_teacher
@@ -192,6 +194,18 @@ def test_a_stop_in_the_distillation_says_how_the_stages_go_on(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt, match=r"distillation that stage s1 begins with.* stages --resume .*run$"):
         run_stages(config, console=Cutter(3, politely=True))
     assert resume_stages(tmp_path / "run", console=Silent()).complete
+
+
+def test_a_stages_student_is_exported_on_its_own_environment_with_its_arguments(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    rewarded = {"env_args": '{"sutton_barto_reward": true}'}
+    run_stages(stages(tmp_path / "run", {"steps": 128}, rewarded | {"steps": 128}), console=Silent())
+    found = export(ExportConfig(str(tmp_path / "run" / "s1"), "onnx", steps=100))
+    assert found.env == LONG
+    told = {one.key: one.value for one in onnx.load(str(found.files[0])).metadata_props}
+    assert json.loads(told["env_args"]) == {"sutton_barto_reward": True}
 
 
 def test_folders_of_stages_say_what_they_are_where_a_run_is_asked_for(two: Any) -> None:

@@ -215,6 +215,8 @@ def _opened(config: ExportConfig, env: Any) -> Scene:
         raise RunError(f"{folder} does not say what environment its student is for; name it with --env")
     if given is None and in_env(own) and not config.trust:
         raise RunError(f"{folder} names the environment {own!r}, which may run code. Name it yourself with --env")
+    if given is None:
+        more = parse_env_args(str(student.facts.get("env_args") or "")) | more
     wrappers, view = brought(student, (), "", "--env", config.trust) or ((), EVERYTHING)
     simulator = make(own if given is None else given, COPIES, wrappers=wrappers, env_kwargs=more)
     return Scene(in_units(student), simulator, view, str(named or own), more)

@@ -323,7 +323,8 @@ class StageRun:
     def _facts(self) -> dict[str, Any]:
         """What a student's file tells of where it learned."""
         stage, gamma = self.stage, self.parts.gamma
-        return {"env": stage.env, "wrappers": list(stage.wrap), "view": "", "method": "task-reward", "gamma": gamma}
+        where = {"env": stage.env, "env_args": stage.env_args, "wrappers": list(stage.wrap), "view": ""}
+        return where | {"method": "task-reward", "gamma": gamma}
 
     def _save_memories(self) -> None:
         """The critic, and states with what the policy does there."""
