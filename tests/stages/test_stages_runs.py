@@ -23,8 +23,10 @@ from understudy.export.config import ExportConfig
 from understudy.policies.policy import tensors
 from understudy.policies.student_file import load_student
 from understudy.policies.teachers import open_teacher
+from understudy.runs import run as running
 from understudy.runs.console import Silent
 from understudy.runs.folder import RunFolder
+from understudy.stages import run as stage_run
 from understudy.stages.execute import resume_stages, run_stages
 from understudy.stages.folder import StagesFolder
 from understudy.stages.parts import assemble
@@ -287,3 +289,20 @@ def test_stages_are_reproducible_and_seeds_differ(two: Any, tmp_path: Path) -> N
     run_stages(replace(config, seed=1), console=Silent())
     assert not same(weights(Path(two.path) / "s1"), weights(tmp_path / "other" / "s1"))
     assert np.isfinite([row["return"] for row in two.rows["s1"].values()]).all()
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "understudy/Pursuit-v0"])
+def test_joint_training_goes_on_to_the_same_bits_after_a_stop(
+    tmp_path: Path, env: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (running, stage_run):
+        monkeypatch.setattr(module, "RARELY", 600)  # a checkpoint now and then, before which it is seen what comes back
+    other = SHORT if env == LONG else {"env": "understudy/Evasion-v0"}
+    tables = {"env": env}, {"env": env} | other | {"joint": ["s0"], "share": 0.25, "steps": 1536}
+    console = Cutter()
+    run_stages(stages(tmp_path / "a", *tables), console=console)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(stages(tmp_path / "b", *tables), console=Cutter(14, politely=True))
+    resume_stages(tmp_path / "b", console=console)
+    assert same(weights(tmp_path / "a" / "s1"), weights(tmp_path / "b" / "s1"))
+    assert not any("come back" in text for text in console.warnings)

@@ -12,7 +12,13 @@ from understudy.policies.policy import Observation
 
 
 class SideBySide:
-    """The copies of the first simulator, then those of the second, and so on; their spaces are the same."""
+    """The copies of the first simulator, then those of the second, and so on; their spaces are the same.
+
+    Which environment a copy is of depends on its place, so that a few copies can't be played again without the others:
+    not ``restartable``.
+    """
+
+    restartable = False
 
     def __init__(self, simulators: Sequence[Simulator]) -> None:
         first = simulators[0]
@@ -30,7 +36,6 @@ class SideBySide:
         self.observation_space, self.action_space = first.observation_space, first.action_space
         limits = [one.max_episode_steps for one in simulators]
         self.max_episode_steps = max((one for one in limits if one is not None), default=None) if all(limits) else None
-        self.restartable = all(one.restartable for one in simulators)
         self.plays = 0
         self._seen: list[Observation] = []
 

@@ -52,6 +52,11 @@ class Origin:
     stages: tuple[Stage, ...]
     shares: tuple[float, ...] = (1.0,)
 
+    @property
+    def env(self) -> str:
+        """The stage's own."""
+        return self.stages[0].env
+
     def make(self, copies: int, asynchronous: bool = False) -> Simulator:
         """A new simulator of so many copies."""
         counts = self.counts(copies)
