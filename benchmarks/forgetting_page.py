@@ -148,9 +148,8 @@ def compared(study: Study, comparison: Comparison) -> Claim | None:
             one, other = study.of(sequence, ours), study.of(sequence, theirs)
             if one is None or other is None:
                 continue
-            floor = 0.0 if comparison.claimed else -math.inf
             label = f"{sequence}: {ours} less {theirs}, "
-            effects.append(difference(one, other, "kept").effect(f"{label}kept after the second stage", above=floor))
+            effects.append(difference(one, other, "kept").effect(f"{label}kept after the second stage", above=0.0))
             effects.append(difference(one, other, "at_the_end").effect(f"{label}kept at the end"))
     own = comparison.number, comparison.title, comparison.paper, comparison.found
     return Claim(*own, tuple(effects), tried=tried(study)) if effects else None
@@ -182,14 +181,13 @@ def tried(study: Study) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A claim about which of two variants keeps more. ``claimed`` False: measured only."""
+    """A claim about which of two variants keeps more."""
 
     number: str
     title: str
     paper: str
     pairs: tuple[tuple[str, str], ...]
     found: str = ""
-    claimed: bool = True
 
 
 COMPARISONS = (
@@ -211,14 +209,6 @@ COMPARISONS = (
         "Stored states protect more",
         "States stored of earlier stages keep more than visited ones.",
         (("stored", "visited"), ("stored", "fading")),
-    ),
-    Comparison(
-        "6",
-        "Other ways",
-        "Joint training, a head a stage and adapters, beside stored states.",
-        (("joint", "stored"), ("heads", "stored"), ("adapters", "stored"), ("distilled+stored", "stored")),
-        "Nothing was claimed here.",
-        claimed=False,
     ),
 )
 
