@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from study_page import write_page
 
 from understudy.lab.findings import Claim, Findings, Panel, Series, Table
 from understudy.lab.verdict import Estimate, mean_interval
+from understudy.reports.lab_page import write_study
 from understudy.stages.result import StagesResult
 
 if TYPE_CHECKING:
@@ -306,4 +306,4 @@ def write(sequences: Mapping[str, Any], variants: Sequence[Variant], seeds: int,
         return
     settings = {"sequences": sequences, "variants": {one.name: one.what for one in variants}, "seeds": seeds}
     found = findings(Study(groups), variants, seeds * len(sequences) * len(variants), settings, out)
-    write_page(found, page, glossary=WORDS, command="python benchmarks/forgetting.py", source=SOURCES)
+    write_study(found, page, glossary=WORDS, command="python benchmarks/forgetting.py", source=SOURCES)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from study_page import write_page
 
 from understudy.lab.findings import Claim, Figure, Findings, Panel, Series, Table
 from understudy.lab.verdict import Estimate
 from understudy.math.statistics import bootstrap_interval, percentiles
+from understudy.reports.lab_page import write_study
 from understudy.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -275,4 +275,4 @@ def findings(study: Study, planned: int, options: dict[str, Any]) -> Findings:
 def write(settings: Sequence[Setting], seeds: int, out: Path, page: Path, options: dict[str, Any]) -> None:
     """``page.md``, its figures and ``findings.json``."""
     found = findings(Study(read(settings, seeds, out)), seeds * len(settings), options)
-    write_page(found, page, glossary=WORDS, command="python benchmarks/q_networks.py", source=SOURCE)
+    write_study(found, page, glossary=WORDS, command="python benchmarks/q_networks.py", source=SOURCE)

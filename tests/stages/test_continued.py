@@ -13,7 +13,7 @@ from understudy.policies.student_file import load_student
 from understudy.runs.config import DistillConfig
 from understudy.runs.folder import RunFolder
 from understudy.stages.continued import check_continues
-from understudy.stages.execute import check_finished
+from understudy.stages.result import StagesResult
 
 TEACHER = Path(__file__).parents[2] / "teachers" / "ppo-CartPole-v1.zip"
 FEW = ["--steps", "2000", "--evaluation-episodes", "3", "--final-episodes", "4", "--quiet"]
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_begins_with_what_the_student_earned_in_the_same_environment(run: Path) -> None:
-    result = check_finished(run / "rl")
+    result = StagesResult.from_file(run / "rl" / "result.json")
     (stage,) = result.stages
     assert result.rows["(before)"]["rl"]["return"] == pytest.approx(
         RunFolder.open(run).episodes()["student"].returns.mean()

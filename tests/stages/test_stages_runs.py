@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -279,9 +278,6 @@ def test_a_policy_that_the_first_updates_ruin_is_brought_back(tmp_path: Path, mo
 def test_without_the_guard_nothing_is_brought_back(tmp_path: Path) -> None:
     config = stages(tmp_path / "run", {}, {"guard": False, "ppo": {"learning_rate": 3.0}})
     assert run_stages(config, console=Silent()).stages[1]["returned"] == 0
-
-
-Play = Callable[..., Any]
 
 
 def test_stages_are_reproducible_and_seeds_differ(two: Any, tmp_path: Path) -> None:

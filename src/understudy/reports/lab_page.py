@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from understudy.errors import RunError
 from understudy.lab.catalogue import EXPERIMENTS
@@ -44,27 +46,32 @@ def write(folder: Path) -> Path:
     Raises: RunError where ``folder`` holds no findings.
     """
     findings = read(folder)
+    words = {"rows": rows_of(findings), "symbols": SYMBOLS, "command": command(findings)}
+    content = contents(findings, folder, glossary=LAB, source=PAPER, **words)
+    page = folder / "page.html"
+    page.write_text(render("page.html", back=True, **content), encoding="utf-8")
+    (folder / "page.md").write_text(render("page.md", **content), encoding="utf-8")
+    return page
+
+
+def write_study(findings: Findings, folder: Path, *, glossary: Mapping[str, str], command: str, source: str) -> None:
+    """``page.md``, its figures and ``findings.json`` of a study beside the lab, in place of what was there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    findings.write(folder)
+    content = contents(findings, folder, glossary=glossary, source=source, rows=(), symbols="", command=command)
+    (folder / "page.md").write_text(render("page.md", **content), encoding="utf-8")
+
+
+def contents(findings: Findings, folder: Path, **words: Any) -> dict[str, Any]:
+    """What a template reads, with ``words`` added; the figures are drawn into ``folder``."""
     found = shown(findings.figures)
     for old in folder.glob("figure-*.png"):
         old.unlink()
     for one in found:
         if one.image:
             (folder / one.file).write_bytes(one.image.png)
-    content = {
-        "title": findings.title,
-        "findings": findings,
-        "sheets": found,
-        "rows": rows_of(findings),
-        "symbols": SYMBOLS,
-        "glossary": LAB,
-        "command": command(findings),
-        "settings": json.dumps(findings.settings, ensure_ascii=False, indent=2),
-        "source": PAPER,
-    }
-    page = folder / "page.html"
-    page.write_text(render("page.html", back=True, **content), encoding="utf-8")
-    (folder / "page.md").write_text(render("page.md", **content), encoding="utf-8")
-    return page
+    settings = json.dumps(findings.settings, ensure_ascii=False, indent=2)
+    return {"title": findings.title, "findings": findings, "sheets": found, "settings": settings, **words}
 
 
 def write_index(out: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from understudy.errors import RunError, said_of
+from understudy.errors import said_of
 from understudy.policies.student import Student
 from understudy.policies.student_file import load_student
 from understudy.policies.whole_files import write_whole
@@ -189,11 +189,3 @@ class _Told:
 
     def __init__(self, folder: StagesFolder, own: StageFolder) -> None:
         self.path, self.checkpoints = folder.path, own.checkpoints
-
-
-def check_finished(path: str | Path) -> StagesResult:
-    """The result of training that has finished. RunError: it has not."""
-    folder = StagesFolder.open(path)
-    if not folder.result_path.is_file():
-        raise RunError(f"{path} has not finished. Go on with it: understudy stages --resume {path}")
-    return StagesResult.from_file(folder.result_path)
