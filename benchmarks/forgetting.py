@@ -40,14 +40,14 @@ FLIGHT: dict[str, Any] = {
 LANDER: dict[str, Any] = {
     "copies": 16,
     "ppo": {
-        "n_steps": 256, "batch_size": 512, "n_epochs": 8, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01,
+        "n_steps": 256, "batch_size": 512, "n_epochs": 8, "gae_lambda": 0.98, "ent_coef": 0.01,
         "learning_rate": 1e-3, "final_learning_rate": 1e-4,
     },
     "stages": [
-        {"name": "earth", "env": "LunarLander-v3", "steps": 300_000},
-        {"name": "moon", "env": "LunarLander-v3", "env_args": '{"gravity": -2.0}', "steps": 150_000},
+        {"name": "earth", "env": "LunarLander-v3", "steps": 500_000},
+        {"name": "moon", "env": "LunarLander-v3", "env_args": '{"gravity": -2.0}', "steps": 250_000},
         {"name": "storm", "env": "LunarLander-v3", "env_args": '{"enable_wind": true, "wind_power": 20.0}',
-         "steps": 150_000},
+         "steps": 250_000},
     ],
 }  # fmt: skip
 SEQUENCES = {"flight": FLIGHT, "lander": LANDER}
@@ -61,7 +61,10 @@ FRESH_NETWORK = "mlp:64,64:tanh"
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train the later stages. ``anchored``: on which states; ``also``: options of a stage."""
+    """One way to train the later stages. ``anchored``: on which states; ``also``: options of a stage.
+
+    ``whole``: options of all stages, so that the first one is trained anew; ``within``: sequences to try it on.
+    """
 
     name: str
     what: str
@@ -69,6 +72,8 @@ class Variant:
     also: Mapping[str, Any] = field(default_factory=dict)
     joint: bool = False
     weight: float | str = WEIGHT
+    whole: Mapping[str, Any] = field(default_factory=dict)
+    within: tuple[str, ...] = tuple(SEQUENCES)
 
     def stages(self, sequence: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The sequence's stages in this variant."""
@@ -89,11 +94,21 @@ VARIANTS = (
     Variant("visited", "KL to the last stage's policy on the student's states", "visited"),
     Variant("fading", "the same with a weight that falls to 0", "visited", weight=FADING),
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
+    Variant("both", "the same on visited states as well", "both"),
+    Variant(
+        "stored, one deviation",
+        "stored states, for a Gaussian whose deviations are the same in all states",
+        "stored",
+        whole={"own_std": False},
+        within=("flight",),
+    ),
     Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
     Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", {"distil": FRESH_NETWORK}),
     Variant("joint", "half of the copies play the earlier tasks", joint=True),
     Variant("heads", "a head a stage on one body", also={"heads": "own"}),
     Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}),
+    Variant("heads+gate", "heads; a learned gate tells which acts", also={"heads": "own", "gate": True}),
+    Variant("adapters+gate", "adapters; a learned gate tells which acts", also={"adapters": True, "gate": True}),
 )
 
 
@@ -117,11 +132,11 @@ def begun(folder: Path) -> bool:
 def begin(sequence: str, variant: Variant, seed: int, out: Path, folder: Path) -> StagesResult:
     """From the start; where the first stage of that seed has been trained, from behind it."""
     whole = SEQUENCES[sequence]
-    values = SHARED | {key: value for key, value in whole.items() if key != "stages"}
+    values = SHARED | {key: value for key, value in whole.items() if key != "stages"} | dict(variant.whole)
     config = StagesConfig.of(values | {"stages": variant.stages(whole), "seed": seed, "out": str(folder)})
     first = config.stages[0].name
     source = out / sequence / f"{VARIANTS[0].name}-s{seed}" / first
-    if variant is VARIANTS[0] or not (source / "result.json").is_file():
+    if variant is VARIANTS[0] or variant.whole or not (source / "result.json").is_file():
         return run_stages(config, console=Silent())
     StagesFolder.create(config).close()
     shutil.copytree(source, folder / first)
@@ -142,7 +157,7 @@ def main() -> int:
             (sequence, variant, seed)
             for variant in VARIANTS
             for seed in range(options.seeds)
-            for sequence in SEQUENCES
+            for sequence in variant.within
             if not options.only or f"{sequence}/{variant.name}".startswith(tuple(options.only))
         ]
         with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:

@@ -305,5 +305,5 @@ def write(sequences: Mapping[str, Any], variants: Sequence[Variant], seeds: int,
     if not groups:
         return
     settings = {"sequences": sequences, "variants": {one.name: one.what for one in variants}, "seeds": seeds}
-    found = findings(Study(groups), variants, seeds * len(sequences) * len(variants), settings, out)
+    found = findings(Study(groups), variants, seeds * sum(len(one.within) for one in variants), settings, out)
     write_study(found, page, glossary=WORDS, command="python benchmarks/forgetting.py", source=SOURCES)
