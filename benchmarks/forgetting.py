@@ -96,7 +96,7 @@ VARIANTS = (
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
     Variant("both", "the same on visited states as well", "both"),
     Variant(
-        "stored, one deviation",
+        "stored+one-std",
         "stored states, for a Gaussian whose deviations are the same in all states",
         "stored",
         whole={"own_std": False},
