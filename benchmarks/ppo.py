@@ -88,9 +88,10 @@ def settings(task: Task) -> dict[str, Any]:
 def train_understudy(env: str, seed: int, note: Callable[[int, Sequence[float]], None]) -> Callable[..., Any]:
     """Learn; answers who acts."""
     from understudy.engines.actor import PolicyActor
-    from understudy.engines.reinforce import PPO, new_student, reinforcing
+    from understudy.engines.reinforce import new_student, reinforcing
     from understudy.envs.of_gym import make
     from understudy.envs.views import ObservationViews
+    from understudy.methods.ppo import PPO
 
     task, views, simulator = TASKS[env], ObservationViews(), make(env, TASKS[env].copies)
     student = new_student(simulator.observation_space, simulator.action_space, "mlp:64,64", seed=seed)

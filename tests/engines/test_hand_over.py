@@ -9,11 +9,12 @@ from gymnasium import spaces
 
 from understudy.engines.anchored import ActiveAnchor, AnchoredObjective
 from understudy.engines.hand_over import begin_anew, fit_critic
-from understudy.engines.reinforce import PPO, new_student, reinforcing
+from understudy.engines.reinforce import new_student, reinforcing
 from understudy.envs.actions import family_of
 from understudy.envs.views import ObservationViews
 from understudy.errors import ConfigurationError, MethodError
 from understudy.methods.anchor import Anchor
+from understudy.methods.ppo import PPO
 
 FLAT = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 BOX = spaces.Box(-1, 1, (2,), np.float32)

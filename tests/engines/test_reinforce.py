@@ -8,11 +8,12 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from understudy.engines.reinforce import PPO, new_student, reinforcing
+from understudy.engines.reinforce import new_student, reinforcing
 from understudy.envs.of_gym import make
 from understudy.envs.views import ObservationViews
 from understudy.errors import ConfigurationError
 from understudy.methods import METHODS
+from understudy.methods.ppo import PPO
 from understudy.runs.checkpoints import load, save
 
 stable_baselines3 = pytest.importorskip("stable_baselines3")

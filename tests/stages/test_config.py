@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from understudy.engines.reinforce import PPO
 from understudy.errors import ConfigurationError
 from understudy.methods.anchor import Anchor
 from understudy.stages.config import StagesConfig, StagesOptions
-from understudy.stages.ppo_options import PPO_OPTIONS
 
 TWO = """
 student = "mlp:8,8:tanh"
@@ -60,8 +59,21 @@ def test_what_is_written_down_of_a_configuration_is_read_as_the_same_one(tmp_pat
     assert StagesConfig.from_toml(tmp_path / "again.toml") == config
 
 
-def test_the_names_of_ppos_options_are_those_of_ppo() -> None:
-    assert {entry.name for entry in fields(PPO)} == set(PPO_OPTIONS)
+def test_ppos_options_are_checked_before_anything_heavy_is_imported() -> None:
+    code = (
+        "import sys; from understudy.stages.config import StagesConfig\n"
+        "try: StagesConfig.of({'stages': [{'name': 'a', 'env': 'E', 'ppo': {'gamma': 2}}]})\n"
+        "except Exception as error: print(error, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "gamma must be in [0, 1], got 2" in found
+    assert found.split()[-1] == "False"
+
+
+@pytest.mark.parametrize("values", ["0", "linear:0:0.2"])
+def test_a_clip_range_that_begins_at_nothing_is_refused(values: str) -> None:
+    with pytest.raises(ConfigurationError, match="clip_range must begin above 0"):
+        StagesConfig.of({"stages": [stage()], "ppo": {"clip_range": values}})
 
 
 def test_all_problems_are_reported_at_once() -> None:

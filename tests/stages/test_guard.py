@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from understudy.engines.learner import Learner
-from understudy.engines.reinforce import PPO, new_student, reinforcing
+from understudy.engines.reinforce import new_student, reinforcing, rhythm_of
 from understudy.envs.of_gym import make
 from understudy.envs.rollout import Episodes
 from understudy.envs.views import EVERYTHING, ObservationViews
+from understudy.methods.ppo import PPO
 from understudy.stages.guard import ROUNDS, SLOWER, TIMES, Guard
 
 GOOD = np.array([90.0, 100.0, 110.0, 100.0] * 5)
@@ -118,7 +119,7 @@ def test_it_goes_on_from_its_state(learner: Learner) -> None:
     guard = guarded(learner, GOOD - 60)
     guard.look()
     state = guard.state()
-    learner.rhythm = PPO(n_steps=16, learning_rate=1e-2, final_learning_rate=1e-3).rhythm(2, False)
+    learner.rhythm = rhythm_of(PPO(n_steps=16, learning_rate=1e-2, final_learning_rate=1e-3), 2, False)
     again = Guard(learner, Stand(GOOD), range(20))
     again.restore(state)
     assert learner.rhythm.learning_rate == pytest.approx(1e-2 * SLOWER)

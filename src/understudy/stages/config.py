@@ -14,11 +14,11 @@ from typing import Any, Literal
 from understudy.errors import ConfigurationError, UnderstudyError, nearest, said_of
 from understudy.methods.anchor import Anchor
 from understudy.methods.anchor import parse as parse_weight
+from understudy.methods.ppo import option_problems
 from understudy.policies.spec import parse as parse_student
 from understudy.runs.fields import build, option, plain, problems, refuse, settle, toml_text
 from understudy.runs.option_texts import parse_device, parse_env_args
 from understudy.runs.tasks.config import read_tables
-from understudy.stages.ppo_options import check_ppo
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FILE = "stages.toml"
@@ -72,7 +72,7 @@ class Stage:
         given = {name: plain(cls, name, value) for name, value in given.items()}
         missing = [f"{name} is missing" for name in ("name", "env") if name not in given]
         found = [*missing, *problems(cls, {k: v for k, v in given.items() if k not in ("anchors", "ppo")})]
-        found += _anchor_problems(anchors) + check_ppo(ppo)
+        found += _anchor_problems(anchors) + option_problems(ppo)
         if not found and not NAME.fullmatch(given["name"]):
             found.append(f"name is letters, digits, '_', '-' and '.', got {given['name']!r}")
         refuse(found, label)
@@ -128,7 +128,7 @@ class StagesConfig:
         given = dict(values)
         tables, ppo = given.pop("stages", given.pop("stage", ())), given.pop("ppo", {})
         given = {name: plain(cls, name, value) for name, value in given.items()}
-        found = problems(cls, {k: v for k, v in given.items() if k not in ("stages", "ppo")}) + check_ppo(ppo)
+        found = problems(cls, {k: v for k, v in given.items() if k not in ("stages", "ppo")}) + option_problems(ppo)
         if not isinstance(tables, Sequence) or isinstance(tables, str) or not tables:
             found.append("there are no stages: write a [[stage]] for each, with a name and an env")
             tables = ()

@@ -13,7 +13,7 @@ from understudy.engines.actor import PolicyActor, random_actor
 from understudy.engines.anchored import ActiveAnchor, AnchoredObjective
 from understudy.engines.critic import Critic
 from understudy.engines.learner import Learner
-from understudy.engines.reinforce import PPO, new_critic, new_student, reinforcing
+from understudy.engines.reinforce import new_critic, new_student, reinforcing
 from understudy.engines.reservoir import Reservoir, merged
 from understudy.engines.source import FreshRollouts
 from understudy.envs.actions import ActionMap
@@ -28,6 +28,7 @@ from understudy.errors import ConfigurationError, SpaceError, said_of
 from understudy.methods.anchor import Anchor
 from understudy.methods.catalogue import TASK_REWARD
 from understudy.methods.method import CONTROLS
+from understudy.methods.ppo import PPO
 from understudy.policies.gated import Gated
 from understudy.policies.policy import Policy
 from understudy.policies.progressive import add_column

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from understudy.engines.reinforce import PPO
 from understudy.envs.simulator import Simulator
 from understudy.errors import ConfigurationError, SpaceError, said_of
 from understudy.policies.families import family_of
@@ -39,7 +38,6 @@ def check_together(config: StagesConfig) -> None:
     spaces: Spaces = {}
     for number, stage in enumerate(config.stages):
         with closing(made(stage, 1)) as simulator, said_of(f"stage {stage.name}"):
-            PPO(**config.options(stage))
             teacher_of(stage, simulator)
             spaces[stage.name] = simulator.observation_space, simulator.action_space
             _check_policies(config, number, spaces, simulator)
