@@ -262,7 +262,7 @@ def test_what_a_student_has_learned_to_see_stays(reinforced):
         ({"target_kl": 0.0}, "target_kl must be above 0, got 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
         ({"clip_range": "sometimes"}, "expected a number or SHAPE:START:END"),
-        ({"clip_range": "linear:0:0.2"}, "clip > 0"),
+        ({"clip_range": "linear:0:0.2"}, "clip_range must begin above 0"),
     ],
 )
 def test_options_that_cannot_be_are_said(options, words):
