@@ -2,7 +2,7 @@
 
 python benchmarks/forgetting.py [--seeds 5] [--processes 1] [--out runs/forgetting] [--only flight/nothing ...]
 
-Two sequences of three tasks, each in several variants that differ in one option of the later stages. The first stage
+Three sequences of three tasks, each in several variants that differ in one option of the later stages. The first stage
 is the same in all variants of a seed and is trained once. Training that has finished is not run again, and what was
 stopped goes on where it was. The page is written from all that has finished; `--page-only` runs nothing.
 """
@@ -50,7 +50,19 @@ LANDER: dict[str, Any] = {
          "steps": 250_000},
     ],
 }  # fmt: skip
-SEQUENCES = {"flight": FLIGHT, "lander": LANDER}
+PENDULUM: dict[str, Any] = {
+    "copies": 16,
+    "ppo": {
+        "n_steps": 256, "batch_size": 256, "n_epochs": 10, "gamma": 0.9,
+        "learning_rate": 1e-3, "final_learning_rate": 1e-4,
+    },
+    "stages": [
+        {"name": "usual", "env": "Pendulum-v1", "env_args": '{"g": 10}', "steps": 150_000},
+        {"name": "light", "env": "Pendulum-v1", "env_args": '{"g": 2}', "steps": 150_000},
+        {"name": "heavy", "env": "Pendulum-v1", "env_args": '{"g": 13}', "steps": 150_000},
+    ],
+}  # fmt: skip
+SEQUENCES = {"flight": FLIGHT, "lander": LANDER, "pendulum": PENDULUM}
 SHARED: dict[str, Any] = {
     "student": "mlp:64,64:tanh", "evaluations": 5, "evaluation_episodes": 20, "final_episodes": 100, "quiet": True,
 }  # fmt: skip
@@ -100,7 +112,7 @@ VARIANTS = (
         "stored states, for a Gaussian whose deviations are the same in all states",
         "stored",
         whole={"own_std": False},
-        within=("flight",),
+        within=("flight", "pendulum"),
     ),
     Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
     Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", {"distil": FRESH_NETWORK}),
