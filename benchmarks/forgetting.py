@@ -118,6 +118,7 @@ VARIANTS = (
     Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", {"distil": FRESH_NETWORK}),
     Variant("joint", "half of the copies play the earlier tasks", joint=True),
     Variant("heads", "a head a stage on one body", also={"heads": "own"}),
+    Variant("heads+stored", "each head held on the states stored of its task", "stored", {"heads": "own"}),
     Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}),
     Variant("heads+gate", "heads; a learned gate tells which acts", also={"heads": "own", "gate": True}),
     Variant("adapters+gate", "adapters; a learned gate tells which acts", also={"adapters": True, "gate": True}),

@@ -282,8 +282,8 @@ def findings(study: Study, variants: Sequence[Variant], planned: int, settings: 
     summary = (
         "A policy learns one task after the other. What is left of the first ones, by how the later ones were trained? "
         "`flight` is Understudy's own: pursuit of a target, evasion of missiles, both at once. `lander` is Gymnasium's "
-        "LunarLander with its usual gravity, with little, and in a storm; `pendulum` its Pendulum with the usual gravity "
-        "of 10, with 2 and with 13."
+        "LunarLander with its usual gravity, with little, and in a storm; `pendulum` its Pendulum with the usual "
+        "gravity of 10, with 2 and with 13."
     )
     if finished < planned:
         summary += f" Only {finished} of {planned} trainings have finished: what is said here is provisional."

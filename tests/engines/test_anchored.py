@@ -18,6 +18,7 @@ from understudy.math.distributions import Family
 from understudy.math.divergences import kl
 from understudy.methods.anchor import Anchor
 from understudy.policies.policy import tensors
+from understudy.policies.shared import share
 from understudy.runs.checkpoints import load, save
 
 FLAT = spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -113,6 +114,36 @@ def test_a_loss_gains_weight_times_the_kl_on_both_kinds_of_states(learner, teach
         torch.autograd.grad(gained, parameters), torch.autograd.grad(expected, parameters), strict=True
     ):
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("states_of", ["visited", "stored"])
+def test_an_anchor_on_another_head_moves_the_body_and_that_head_alone_is_asked(learner, teacher, states_of):
+    guide, stored = teacher(FLAT, Family("categorical", (3,)), THREE), states(FLAT, 50)
+    joined = learner(method="task-reward", spec="mlp:8")
+    head = copy.deepcopy(joined.student)
+    with torch.no_grad():
+        for parameter in head.network.last_layers[0].parameters():
+            parameter.add_(torch.randn_like(parameter))
+    share([joined.student, head], "own")
+    row = Anchor(guide, 0.7, states=states_of, name="lead")
+    weighed = anchored(joined, ActiveAnchor(row, guide, stored=stored if states_of == "stored" else None, holds=head))
+    columns = minibatch(weighed)
+    method = joined.objective.method
+    seen = joined.student.network.inputs[0].standardise
+    head.network.inputs[0].standardise.load_state_dict(seen.state_dict())
+    observed = stored.rows()["observation"]
+    if states_of == "visited":
+        observed = columns["features"] / seen.scale + seen.mean
+    with torch.no_grad():
+        theirs = guide(observed)[0].policy
+    expected = 0.7 * kl(theirs, head(observed)[0].policy).mean()
+    gained = weighed.objective.loss(columns, method) - joined.objective.loss(columns, method)
+    assert gained.item() == pytest.approx(expected.item(), abs=1e-5)
+    parameters = list(joined.student.parameters())
+    moved = torch.autograd.grad(gained, parameters, materialize_grads=True)
+    own = {id(parameter) for parameter in joined.student.network.last_layers[0].parameters()}
+    for parameter, gradient in zip(parameters, moved, strict=True):
+        assert bool(gradient.abs().max() > 1e-6) == (id(parameter) not in own)
 
 
 @pytest.mark.parametrize("spec", ["mlp:8", "gru:8"])

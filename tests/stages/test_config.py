@@ -91,6 +91,9 @@ def test_all_problems_are_reported_at_once() -> None:
     [
         ([], "there are no stages"),
         ([{"name": "a"}], "env is missing"),
+        ([stage(ppo={"gamma": 2})], "stage one: ppo: gamma must be in"),
+        ([stage(ppo={"learning_rate": "3e-4"})], "must be a number, got '3e-4'"),
+        ([stage(ppo={"n_steps": 2.5})], "n_steps must be a whole number, got 2.5"),
         ([stage(name="a b")], "letters, digits"),
         ([stage(), stage()], "two stages are called one"),
         ([stage(), stage("two", begin="three")], "or a run's folder, got 'three'"),

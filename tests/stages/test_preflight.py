@@ -37,8 +37,6 @@ def stages(out: Path, *tables: dict[str, Any], env: str = "CartPole-v1", **more:
         (({}, {"joint": ["s0"]}), {"copies": 1}, ConfigurationError, "1 copies do not go round 2 tasks"),
         (({}, {"heads": "own"}), {"student": "linear"}, ConfigurationError, "nothing of linear can be shared"),
         (({}, {"env": "Acrobot-v1", "begin": "fresh", "joint": ["s0"]}), {}, SpaceError, "trained on side by side"),
-        (({}, {"ppo": {"learning_rate": "3e-4"}}), {}, ConfigurationError, "must be a number, got '3e-4'"),
-        (({}, {"ppo": {"n_steps": 2.5}}), {}, ConfigurationError, "n_steps must be a whole number, got 2.5"),
         (({},), {"device": "cuda:99"}, ConfigurationError, "CUDA"),
     ],
 )  # fmt: skip

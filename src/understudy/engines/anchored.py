@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from understudy.engines.objective import Objective, unroll
+from understudy.engines.objective import Objective, shown, unroll
 from understudy.engines.optimiser import FlatAdam
 from understudy.engines.reservoir import ANSWER, Reservoir, at
 from understudy.engines.schedule import Rhythm
@@ -24,6 +24,7 @@ from understudy.math.distributions import Distribution, Family
 from understudy.methods.anchor import Anchor, following
 from understudy.methods.anchor_loss import divergence
 from understudy.policies.policy import Policy, TensorObservation, tensors, without_value
+from understudy.policies.student import Student
 
 MEASURED = 1024  # stored states on which a round's KL is measured, at most
 
@@ -32,13 +33,21 @@ class ActiveAnchor:
     """A row at work: the frozen policy, which sees its own view and keeps its own normaliser; the weight now.
 
     ``stored``: states of earlier stages; unless they carry a policy's answers this one is asked for them, once.
+    ``holds``: a policy without memory on the student's body that is held in its place, such as an earlier task's head.
     ``weight`` is None until a first KL was measured.
     """
 
     def __init__(
-        self, row: Anchor, policy: Policy, *, view: View = EVERYTHING, stored: Reservoir | None = None
+        self,
+        row: Anchor,
+        policy: Policy,
+        *,
+        view: View = EVERYTHING,
+        stored: Reservoir | None = None,
+        holds: Student | None = None,
     ) -> None:
         self.row, self.policy, self.view, self.stored = row, without_value(policy), view, stored
+        self.holds = holds
         self.family = policy.family
         self.weight: float | None = None
         self.memory: Tensor | None = None
@@ -230,6 +239,8 @@ class AnchoredObjective:
 
     def _visited(self, number: int, student: Distribution, columns: Columns) -> Tensor:
         """The mean KL on a minibatch's own states."""
+        holds = self.anchors[number].holds  # on one body, and with one standardiser: features are the same
+        student = student if holds is None else holds.distribution(shown(columns))[0]
         distance = self.anchors[number].distance(columns[_column(number)], student)
         valid = columns.get("valid")
         return distance.mean() if valid is None else (distance * valid).sum() / valid.sum().clamp(min=1)
@@ -241,7 +252,8 @@ class AnchoredObjective:
         assert anchor.answers is not None
         whole = len(anchor.answers) <= count
         rows: Any = slice(None) if whole else torch.from_numpy(self.generator.integers(len(anchor.answers), size=count))
-        student = self.objective.run(at(seen, rows, self.device), None)[0]
+        seen = at(seen, rows, self.device)
+        student = self.objective.run(seen, None)[0] if anchor.holds is None else anchor.holds.distribution(seen)[0]
         return anchor.distance(anchor.answers[rows].to(self.device), student).mean()
 
     def loss(self, columns: Columns, method: Any) -> Tensor:

@@ -308,9 +308,7 @@ class Objective:
 
     def answered(self, columns: Columns) -> Distribution:
         """The student's distribution ``[L, B]`` on a minibatch."""
-        features = columns.get("features")
-        seen = observation_of("observation", columns) if features is None else Encoded(features)
-        return self.run(seen, columns.get("memory"))[0]
+        return self.run(shown(columns), columns.get("memory"))[0]
 
     def loss_of(self, policy: Distribution, columns: Columns, method: Method) -> Tensor:
         """:meth:`loss` where the student's distribution on the minibatch is known."""
@@ -353,6 +351,12 @@ def columns_needed(method: Method, estimator: Estimator) -> int:
     """How many values the critic has: the task reward's if the row needs it, and one for each credit."""
     task = int(Need.STUDENT_VALUE in method.needs)
     return task + (len(method.credits) if estimator.has_critic else 0)
+
+
+def shown(columns: Columns) -> TensorObservation | Encoded:
+    """What the student sees of a minibatch, or its features where these are known."""
+    features = columns.get("features")
+    return observation_of("observation", columns) if features is None else Encoded(features)
 
 
 def unroll(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from understudy.methods.ppo import PPO
 from understudy.policies.gated import Gated
 from understudy.policies.policy import Policy
 from understudy.policies.progressive import add_column
-from understudy.policies.shared import share
+from understudy.policies.shared import share, unique
 from understudy.policies.spec import Spec
 from understudy.policies.spec import parse as parse_student
 from understudy.policies.student import Student
@@ -194,7 +194,7 @@ def assemble(config: StagesConfig, number: int, folder: StagesFolder, begun: Stu
             options = PPO(**config.options(stage))
             student, players = _policies(config, number, folder, simulator, begun)
             goes_on = begun is not None and not stage.adapters
-            learner = _learner(config, number, folder, simulator, student, options, goes_on)
+            learner = _learner(config, number, folder, simulator, student, players, options, goes_on)
             teacher = teacher_of(stage, simulator)
         return Parts(stage, origin, simulator, student, learner, options.gamma, goes_on, teacher, players)
     except BaseException:
@@ -234,6 +234,9 @@ def _policies(
         return student, {}
     players = _heads(config, number, folder)
     share([student, *players.values()], "own")
+    learned = {id(parameter) for parameter in student.parameters()}
+    for parameter in unique(players.values()):
+        parameter.requires_grad_(id(parameter) in learned)  # earlier heads stay as they are
     return student, players
 
 
@@ -274,6 +277,7 @@ def _learner(
     folder: StagesFolder,
     simulator: Simulator,
     student: Student,
+    players: Mapping[str, Student],
     options: PPO,
     goes_on: bool,
 ) -> Learner:
@@ -284,7 +288,7 @@ def _learner(
         budget=stage.steps, seed=seed, device=config.device,
     )  # fmt: skip
     if stage.anchors:
-        anchors = [_anchor(row, config, number, folder, simulator) for row in stage.anchors]
+        anchors = [one for row in stage.anchors for one in _anchors(row, config, number, folder, simulator, players)]
         learner.objective = AnchoredObjective(
             learner.objective,  # type: ignore[arg-type]
             anchors,
@@ -314,21 +318,42 @@ def _critic(
     return critic
 
 
-def _anchor(row: Anchor, config: StagesConfig, number: int, folder: StagesFolder, simulator: Simulator) -> ActiveAnchor:
-    """A row's policy, opened: an earlier stage's or a file's; with the states of the stages up to it."""
+def _anchors(
+    row: Anchor,
+    config: StagesConfig,
+    number: int,
+    folder: StagesFolder,
+    simulator: Simulator,
+    players: Mapping[str, Student],
+) -> list[ActiveAnchor]:
+    """A row's policy, opened: an earlier stage's or a file's; with the states of the stages up to it.
+
+    Where earlier tasks have heads of their own, one for each of these, that holds it and no other.
+    """
     names = [one.name for one in config.stages[:number]]
     own = row.policy in names
     policy = load_student(folder.stage(str(row.policy)).student) if own else open_outside(row, simulator)
-    return ActiveAnchor(row, policy, stored=_stored(row, config, names, folder))
+    recalled = recalled_stages(row, names)
+    if not players:
+        return [ActiveAnchor(row, policy, stored=_stored(recalled, config, folder, len(names)))]
+    found = []
+    visited = [row.policy] if row.states != "stored" else []
+    for name in dict.fromkeys([*visited, *recalled]):
+        states = "both" if name in visited and name in recalled else "visited" if name in visited else "stored"
+        label = row.label if name == row.policy else f"{row.label} ({name})"
+        held = policy if name == row.policy else load_student(folder.stage(name).student)
+        stored = folder.stage(name).stored() if name in recalled else None
+        one = replace(row, name=label, states=states, stored=None)
+        found.append(ActiveAnchor(one, held, stored=stored, holds=players.get(name)))
+    return found
 
 
-def _stored(row: Anchor, config: StagesConfig, names: list[str], folder: StagesFolder) -> Reservoir | None:
-    """The states that an anchor recalls, with the answers of the stages that they are of."""
-    wanted = recalled_stages(row, names)
+def _stored(wanted: Sequence[str], config: StagesConfig, folder: StagesFolder, salt: int) -> Reservoir | None:
+    """The states of these stages, with the answers of the stages that they are of."""
     if not wanted:
         return None
     found = [folder.stage(name).stored() for name in wanted]
-    return merged(found, sum(len(one) for one in found), np.random.default_rng([config.seed, len(names)]))
+    return merged(found, sum(len(one) for one in found), np.random.default_rng([config.seed, salt]))
 
 
 def collect_states(parts: Parts, config: StagesConfig, seed: int) -> Reservoir | None:

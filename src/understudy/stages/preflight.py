@@ -123,6 +123,11 @@ def _check_anchors(config: StagesConfig, number: int, spaces: Spaces, simulator:
                 f"anchor {row.label}: {spec_of(config, number)} has a memory, and what it answers to a stored state "
                 "depends on what it saw before it, which is not stored. Use states = 'visited'"
             )
+        if stage.heads == "own" and spec_of(config, number).recurrent:
+            raise ConfigurationError(
+                f"anchor {row.label}: with heads = 'own' it holds the earlier heads, and what those of "
+                f"{spec_of(config, number)} answer depends on a memory of their own. Leave heads or anchors out"
+            )
         _check_stores(row.label, [one for one in config.stages[:number] if one.name in recalled], config)
 
 

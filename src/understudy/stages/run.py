@@ -20,7 +20,7 @@ from understudy.runs.console import Console
 from understudy.runs.environments import Environments
 from understudy.runs.figures import metrics
 from understudy.runs.halt import Halt
-from understudy.runs.judge import curve_seeds, final_seeds
+from understudy.runs.judge import curve_seeds, final_seeds, stopping_seeds
 from understudy.runs.run import RARELY, next_due
 from understudy.runs.standing import Standing
 from understudy.stages.config import Stage, StagesConfig
@@ -196,8 +196,7 @@ class StageRun:
     def _look(self) -> None:
         """Every task so far, on few episodes: a point of the curves, and whether the stage has its success."""
         began = time.perf_counter()
-        seeds = curve_seeds(self.config.evaluation_episodes)
-        returns = {one.name: float(self._play(one, seeds).returns.mean()) for one in self.tasks}
+        returns = {one.name: float(self._play(one, self._seeds).returns.mean()) for one in self.tasks}
         self.progress.looked += 1
         self.progress.own = returns[self.stage.name]
         self.standing.evaluation += time.perf_counter() - began
@@ -210,6 +209,14 @@ class StageRun:
         if good and self.progress.good and steps:
             self.standing.because = self._success
         self.progress.good = good
+
+    @property
+    def _seeds(self) -> range:
+        """Of the next look's episodes: all the same, but two sets in turn where two successes running end the stage."""
+        episodes = self.config.evaluation_episodes
+        if self.stage.until is None:
+            return curve_seeds(episodes)
+        return stopping_seeds(0, episodes)[self.progress.looked % 2]
 
     @property
     def _success(self) -> str:

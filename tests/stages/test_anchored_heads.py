@@ -1,0 +1,51 @@
+"""An anchor where each task has a head of its own on one body: it holds the heads of the earlier tasks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from staged import SHORT, stages
+from understudy.errors import ConfigurationError
+from understudy.math.divergences import kl
+from understudy.policies.student_file import load_student
+from understudy.runs.console import Silent
+from understudy.stages.execute import run_stages
+from understudy.stages.folder import StagesFolder
+
+HEADS = SHORT | {"heads": "own"}
+QUICK = {"n_steps": 32, "n_epochs": 4, "learning_rate": 1e-2}
+
+
+@pytest.mark.parametrize("states", ["visited", "stored", "both"])
+def test_anchors_hold_the_heads_of_earlier_tasks_on_the_body_that_they_share(tmp_path: Path, states: str) -> None:
+    tables = {}
+    for name, anchors in (("free", []), ("held", [{"policy": "s1", "weight": 3.0, "states": states}])):
+        last = HEADS | {"anchors": anchors, "steps": 1500, "guard": False}
+        run_stages(stages(tmp_path / name, {}, HEADS, last, ppo=QUICK), console=Silent())
+        tables[name] = tmp_path / name / "s2"
+    logged = [json.loads(line) for line in (tables["held"] / "metrics.jsonl").read_text().splitlines()]
+    told = {key for line in logged for key in line if key.startswith("anchor/")}
+    own = {"visited": ["kl"], "stored": ["stored_kl"], "both": ["kl", "stored_kl"]}[states]
+    wanted = {f"anchor/s1/{key}" for key in (*own, "weight")}
+    if states != "visited":
+        wanted |= {"anchor/s1 (s0)/stored_kl", "anchor/s1 (s0)/weight"}
+    assert told == wanted
+    drifts = {}
+    for name, path in tables.items():
+        for head in ("s0", "s1"):
+            before = load_student(path.parent / head)  # as it was when its stage was over
+            kept = StagesFolder(path.parent).stage(head).stored().seen()
+            drifts[name, head] = float(
+                kl(before(kept)[0].policy, load_student(path / "heads" / head)(kept)[0].policy).mean()
+            )
+    assert drifts["held", "s1"] < 0.2 * drifts["free", "s1"]
+    assert states == "visited" or drifts["held", "s0"] < 0.2 * drifts["free", "s0"]
+
+
+def test_a_policy_with_a_memory_has_no_heads_that_could_be_held(tmp_path: Path) -> None:
+    last = HEADS | {"anchors": [{"policy": "s0"}]}
+    with pytest.raises(ConfigurationError, match=r"memory of their own\. Leave heads or anchors out"):
+        run_stages(stages(tmp_path / "run", {}, last, student="gru:8"), console=Silent())
