@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from gymnasium import spaces
@@ -19,6 +20,8 @@ from understudy.envs.actions import ActionMap
 from understudy.envs.of_gym import make
 from understudy.envs.play import play
 from understudy.errors import ConfigurationError
+from understudy.export.command import export
+from understudy.export.config import ExportConfig
 from understudy.policies.gated import load_gated
 from understudy.policies.student_file import load_student
 from understudy.runs.console import Silent
@@ -104,6 +107,29 @@ def test_it_goes_on_to_the_same_bits_after_a_stop_and_over_columns(tmp_path: Pat
 def test_it_is_evaluated_as_any_teacher_is(two: Any, capsys: Any) -> None:
     assert main(["evaluate", f"{two.path}/s1/gated", "--env", LONG, "--episodes", "3"]) == 0
     assert "a gate among s0, s1" in capsys.readouterr().out
+
+
+def test_its_exports_pick_and_act_as_it_does(two: Any, tmp_path: Path) -> None:
+    folder = Path(two.path) / "s1" / "gated"
+    policy = load_gated(folder)
+    stored = [StagesFolder(two.path).stage(name).stored().seen() for name in ("s0", "s1")]
+    seen = torch.cat([part for part in stored if isinstance(part, torch.Tensor)])
+    assert set(policy.chosen(seen).tolist()) == {0, 1}
+    own = [head(seen)[0].policy.flat for head in policy.heads]
+    expected = torch.where(policy.chosen(seen)[:, None] == 0, *own)  # told apart by hand
+    for form, suffix in (("onnx", "onnx"), ("torch", "pt2")):
+        export(ExportConfig(run=str(folder), format=form, out=str(tmp_path / f"gated.{suffix}")))
+    session = onnxruntime.InferenceSession(tmp_path / "gated.onnx")
+    action, logits = session.run(None, {"obs": seen.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-5, rtol=1e-5)
+    assert action.tolist() == expected.argmax(-1).tolist()
+    traced = torch.export.load(tmp_path / "gated.pt2").module()
+    torch.testing.assert_close(traced(seen)[1], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_stable_baselines_has_no_gate(two: Any, capsys: Any) -> None:
+    assert main(["export", f"{two.path}/s1/gated", "--format", "sb3"]) != 0
+    assert "it has one network, and this student picks among several" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

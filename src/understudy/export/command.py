@@ -26,9 +26,10 @@ from understudy.export.footprint import Footprint, footprint
 from understudy.export.formats import FORMATS, Format, Opened
 from understudy.export.parity import Parity, Seen, compare, observe
 from understudy.export.quantised import Quantised, quantised
+from understudy.policies.gated import load_policy
 from understudy.policies.policy import tensors
 from understudy.policies.student import Student
-from understudy.policies.student_file import load_student, space_to_json
+from understudy.policies.student_file import space_to_json
 from understudy.runs.brought import brought
 from understudy.runs.code_named import in_env
 from understudy.runs.folder import RunFolder
@@ -209,7 +210,7 @@ def _opened(config: ExportConfig, env: Any) -> Scene:
         simulator, args = run.simulator(COPIES, **more), {**run.origin.env_kwargs, **more}
         name = str(named or run.folder.config.env)
         return Scene(in_units(run.student), simulator, run.views.student, name, args, tuple(notes))
-    student = load_student(folder)
+    student = load_policy(folder)
     own: str = student.facts.get("env") or ""
     if given is None and not own:
         raise RunError(f"{folder} does not say what environment its student is for; name it with --env")

@@ -12,6 +12,7 @@ from torch import nn
 
 from understudy.errors import ExportError
 from understudy.math.distributions import LOG_STD_MAX
+from understudy.policies.gated import Gated
 from understudy.policies.network import ImageInput
 from understudy.policies.progressive import ProgressiveStudent
 from understudy.policies.sb3_heads import SAC_LOG_STD
@@ -37,7 +38,7 @@ def algorithm_for(student: Student, asked: str = "auto") -> str:
     if chosen != natural and not misfit(student, natural):
         mend = f"Use --algorithm {natural}, or --format onnx or --format torch"
     raise ExportError(
-        f"the student {student.spec}, {student.family}, does not fit {NAMES[chosen]} of SB3: {why}. {mend}."
+        f"the student {student.description}, {student.family}, does not fit {NAMES[chosen]} of SB3: {why}. {mend}."
     )
 
 
@@ -50,6 +51,8 @@ def _wrong_body(student: Student, algorithm: str) -> str:
     spec = student.spec
     if isinstance(student, ProgressiveStudent):
         return "its networks have one column, and this student has several"
+    if isinstance(student, Gated):
+        return "it has one network, and this student picks among several"
     if spec.body == "gru":
         return "sb3-contrib's memories are LSTMs, and this is a GRU"
     if spec.recurrent and algorithm != "recurrent-ppo":

@@ -68,8 +68,8 @@ def convert(student: Student, algorithm: str = "auto", fold_normaliser: bool = F
 
     Raises: ExportError, with the alternative, for what SB3 cannot hold; MissingExtra without SB3.
     """
-    student = _one_head(student)
     name = algorithm_for(student, algorithm)
+    student = _one_head(student)
     own = standardisation(student.network)
     seen = own.without if fold_normaliser else own
     layout = LAYOUTS[name](student, seen)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from understudy.errors import ConfigurationError, RunError, UnderstudyError
 from understudy.math.distributions import Family
-from understudy.math.heads import Heads
 from understudy.policies.network import Network, count
 from understudy.policies.policy import TensorObservation
 from understudy.policies.shared import unique
@@ -27,28 +26,56 @@ from understudy.policies.whole_files import write_atomically, write_whole
 CONFIG, GATE, HEADS = "gated.json", "gate.safetensors", "heads"
 
 
-class Gated(nn.Module):
-    """A policy that answers in each state as the student does that ``gate`` finds likeliest there.
+class GatedNetwork(nn.Module):
+    """The gate, and the networks that it picks from: observations to the flat parameters of the one that it picks."""
 
-    ``heads``: students without memory by the names of their tasks, in the order of the gate's answers.
-    """
-
-    full_support = True
-    has_value = False
     memory_size = 0
 
     def __init__(self, gate: Network, heads: Mapping[str, Student]) -> None:
         super().__init__()
-        self.names, self.gate, self.heads = tuple(heads), gate, nn.ModuleList(heads.values())
+        self.gate, self.heads, self.keys = gate, nn.ModuleList(heads.values()), gate.keys
+
+    def chosen(self, observation: TensorObservation) -> Tensor:
+        """Which one it is in each state ``[...]``, by its place."""
+        return self.gate(observation)[0].argmax(-1)
+
+    def forward(
+        self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        chosen = self.chosen(observation)[..., None]
+        found, *others = (one.flat(observation)[0] for one in self.heads)  # type: ignore[operator]
+        for number, flat in enumerate(others, 1):
+            found = torch.where(chosen == number, flat, found)
+        return found, memory
+
+
+class Gated(Student):
+    """A student that answers in each state as the one of ``heads`` does that ``gate`` finds likeliest there.
+
+    ``heads``: students without memory by the names of their tasks, in the order of the gate's answers.
+    """
+
+    network: GatedNetwork  # type: ignore[assignment]
+
+    def __init__(self, gate: Network, heads: Mapping[str, Student]) -> None:
+        nn.Module.__init__(self)  # a network is not built but put together
         first = next(iter(heads.values()))
         for name, one in heads.items():
             if one.memory_size:
                 raise ConfigurationError(f"a gate picks among policies without memory, and {name} is {one.description}")
             if one.family != first.family:
                 raise ConfigurationError(f"a gate picks among policies of one kind: {one.family} is not {first.family}")
+        self.names, self.spec, self.network = tuple(heads), gate.spec, GatedNetwork(gate, heads)
         self.family: Family = first.family
         self.observation_space: gymnasium.Space[Any] = first.observation_space
         self.action_space: gymnasium.Space[Any] = first.action_space
+        self.state_dependent_std = self.family.continuous
+        self.log_std = self.value_network = self.temperature = None
+        self.facts = dict(first.facts)
+
+    @property
+    def heads(self) -> list[Student]:
+        return list(self.network.heads)  # type: ignore[arg-type]
 
     @property
     def description(self) -> str:
@@ -61,24 +88,21 @@ class Gated(nn.Module):
     @torch.no_grad()
     def chosen(self, observation: TensorObservation) -> Tensor:
         """Whose turn it is in each state ``[...]``: a place in ``names``."""
-        return self.gate(observation)[0].argmax(-1)
+        return self.network.chosen(observation)
 
-    def forward(
-        self, observation: TensorObservation, memory: Tensor | None = None, start: Tensor | None = None
-    ) -> tuple[Heads, Tensor | None]:
-        flats = torch.stack([one.flat(observation)[0] for one in self.heads], -2)  # type: ignore[operator]
-        flat = flats.take_along_dim(self.chosen(observation)[..., None, None], -2)[..., 0, :]
-        return Heads(self.family(flat), None), memory
+
+def load_policy(path: str | Path) -> Student:
+    """The student in a folder, gated or not. RunError: none there, or damaged."""
+    return load_gated(path) if (Path(path) / CONFIG).is_file() else load_student(path)
 
 
 def save_gated(policy: Gated, folder: Path, **facts: Any) -> None:
     """Write the gate, and each student in a folder of its own; ``facts`` go along with these."""
     for name, one in zip(policy.names, policy.heads, strict=True):
-        assert isinstance(one, Student)
         save_student(one, folder / HEADS / name, **facts)
-    state = {name: value.detach().cpu().contiguous() for name, value in policy.gate.state_dict().items()}
+    state = {name: value.detach().cpu().contiguous() for name, value in policy.network.gate.state_dict().items()}
     write_atomically(folder / GATE, lambda path: save_file(state, path))
-    config = {"format": 1, "gate": str(policy.gate.spec), "heads": list(policy.names)}
+    config = {"format": 1, "gate": str(policy.spec), "heads": list(policy.names)}
     write_whole(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
