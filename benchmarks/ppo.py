@@ -48,8 +48,8 @@ TASKS = {
     "Pendulum-v1": Task(4, 100_000, -200, {"n_steps": 1024, "gamma": 0.9, "gae_lambda": 0.95, "learning_rate": 1e-3}),
     "LunarLander-v3": Task(
         16,
-        300_000,
-        0,
+        1_000_000,
+        200,
         {"n_steps": 1024, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 3e-4},
     ),
 }
