@@ -35,6 +35,8 @@ WORDS = {
     "Forgotten": "Average forgetting: of each earlier task, the best return after any earlier stage less that after "
     "the last, in the same unit, averaged over the tasks.",
     "New": "Return on the tasks of the later stages, each after its own stage, in the unit of what `nothing` gained.",
+    "Forward transfer": "On each later task, the return before its own stage less that of the untrained policy, in the "
+    "same unit.",
     "[a, b]": "A 95 % bootstrap interval over the seeds. Five are few.",
     "Verdict": "Computed from the data. Reproduced: all statements of the claim hold, each by its whole interval; "
     "partly: some; not reproduced: none.",
@@ -84,6 +86,14 @@ class Group:
         for seed in self.seeds:
             matrix = self.scaled(seed)
             found.append(np.mean([matrix[j + 1, j] for j in range(1, matrix.shape[1])]))
+        return np.array(found)
+
+    def forward(self) -> np.ndarray:
+        """``[seeds]``: on each later task before its own stage, less the untrained policy's."""
+        found = []
+        for seed in self.seeds:
+            matrix = self.scaled(seed)
+            found.append(np.mean([matrix[j, j] - matrix[0, j] for j in range(1, matrix.shape[1])]))
         return np.array(found)
 
     def seconds(self) -> np.ndarray:
@@ -148,9 +158,10 @@ def compared(study: Study, comparison: Comparison) -> Claim | None:
             one, other = study.of(sequence, ours), study.of(sequence, theirs)
             if one is None or other is None:
                 continue
-            label = f"{sequence}: {ours} less {theirs}, "
-            effects.append(difference(one, other, "kept").effect(f"{label}kept after the second stage", above=0.0))
-            effects.append(difference(one, other, "at_the_end").effect(f"{label}kept at the end"))
+            for measure, words in MEASURES.items():
+                above = comparison.above if measure == comparison.measure else -math.inf
+                label = f"{sequence}: {ours} less {theirs}, {words}"
+                effects.append(difference(one, other, measure).effect(label, above=above))
     own = comparison.number, comparison.title, comparison.paper, comparison.found
     return Claim(*own, tuple(effects), tried=tried(study)) if effects else None
 
@@ -179,15 +190,20 @@ def tried(study: Study) -> str:
     )
 
 
+MEASURES = {"kept": "kept after the second stage", "at_the_end": "kept at the end", "new": "on the new tasks"}
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """A claim about which of two variants keeps more."""
+    """A claim about pairs of variants: the first one's ``measure`` less the second one's lies above ``above``."""
 
     number: str
     title: str
     paper: str
     pairs: tuple[tuple[str, str], ...]
     found: str = ""
+    measure: str = "kept"
+    above: float = 0.0
 
 
 COMPARISONS = (
@@ -208,7 +224,29 @@ COMPARISONS = (
         "4",
         "Stored states protect more",
         "States stored of earlier stages keep more than visited ones.",
-        (("stored", "visited"), ("stored", "fading")),
+        (("stored", "visited"), ("stored", "fading"), ("both", "visited")),
+    ),
+    Comparison(
+        "6",
+        "Heads are held where their body is",
+        "A head for each task is no memory by itself: the body below it moves on. Held on stored states it is one.",
+        (("heads+stored", "heads"),),
+    ),
+    Comparison(
+        "7",
+        "A learned gate stands in for the task's name",
+        "Where nothing tells which task is played, a gate fitted on stored states picks the head or the column.",
+        (("heads+gate", "heads"), ("adapters+gate", "adapters")),
+        "A tenth lost counts as standing in.",
+        above=-0.1,
+    ),
+    Comparison(
+        "8",
+        "Held deviations hold up exploration",
+        "An anchor on stored states holds a Gaussian's deviations too. Where they are the same in all states, the new "
+        "task is explored no more than the old one needs; where the network gives them, only the old states are held.",
+        (("stored", "stored+one-std"),),
+        measure="new",
     ),
 )
 
@@ -223,11 +261,12 @@ def overview(study: Study, sequence: str) -> Table:
     rows = []
     for one in (group for group in study.groups if group.sequence == sequence):
         steps = np.mean([sum(stage["env_steps"] for stage in result.stages) for result in one.results.values()])
-        figures = [told(mean_interval(values)) for values in (one.kept(), one.at_the_end(), one.forgotten(), one.new())]
+        measured = (one.kept(), one.at_the_end(), one.forgotten(), one.new(), one.forward())
+        figures = [told(mean_interval(values)) for values in measured]
         rows.append((one.variant.name, one.variant.what, *figures, f"{steps:,.0f}", f"{np.median(one.seconds()):.0f}",
                      str(len(one.seeds))))  # fmt: skip
     columns = ("variant", "what", "first task kept after stage 2", "earlier tasks kept at the end", "forgotten",
-               "new tasks", "steps", "CPU s of stages 2, 3", "seeds")  # fmt: skip
+               "new tasks", "forward transfer", "steps", "CPU s of stages 2, 3", "seeds")  # fmt: skip
     return Table(f"{sequence}: all variants", columns, rows)
 
 
@@ -307,4 +346,6 @@ def write(sequences: Mapping[str, Any], variants: Sequence[Variant], seeds: int,
         return
     settings = {"sequences": sequences, "variants": {one.name: one.what for one in variants}, "seeds": seeds}
     found = findings(Study(groups), variants, seeds * sum(len(one.within) for one in variants), settings, out)
-    write_study(found, page, glossary=WORDS, command="python benchmarks/forgetting.py", source=SOURCES)
+    write_study(
+        found, page, glossary=WORDS, command="python benchmarks/forgetting.py", source=SOURCES, teller="the story"
+    )

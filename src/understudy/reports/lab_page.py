@@ -46,7 +46,7 @@ def write(folder: Path) -> Path:
     Raises: RunError where ``folder`` holds no findings.
     """
     findings = read(folder)
-    words = {"rows": rows_of(findings), "symbols": SYMBOLS, "command": command(findings)}
+    words = {"rows": rows_of(findings), "symbols": SYMBOLS, "command": command(findings), "teller": "the paper"}
     content = contents(findings, folder, glossary=LAB, source=PAPER, **words)
     page = folder / "page.html"
     page.write_text(render("page.html", back=True, **content), encoding="utf-8")
@@ -54,11 +54,23 @@ def write(folder: Path) -> Path:
     return page
 
 
-def write_study(findings: Findings, folder: Path, *, glossary: Mapping[str, str], command: str, source: str) -> None:
-    """``page.md``, its figures and ``findings.json`` of a study beside the lab, in place of what was there."""
+def write_study(
+    findings: Findings,
+    folder: Path,
+    *,
+    glossary: Mapping[str, str],
+    command: str,
+    source: str,
+    teller: str = "the paper",
+) -> None:
+    """``page.md``, its figures and ``findings.json`` of a study beside the lab, in place of what was there.
+
+    ``teller``: who makes the claims.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     findings.write(folder)
-    content = contents(findings, folder, glossary=glossary, source=source, rows=(), symbols="", command=command)
+    words = {"rows": (), "symbols": "", "command": command, "teller": teller}
+    content = contents(findings, folder, glossary=glossary, source=source, **words)
     (folder / "page.md").write_text(render("page.md", **content), encoding="utf-8")
 
 
