@@ -1,4 +1,4 @@
-"""An anchor where each task has a head of its own on one body: it holds the heads of the earlier tasks."""
+"""Anchors where each task has a head of its own on one body, and anchors that are no earlier stage."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from staged import SHORT, stages
 from understudy.errors import ConfigurationError
 from understudy.math.divergences import kl
 from understudy.policies.student_file import load_student
+from understudy.policies.teachers import open_teacher
 from understudy.runs.console import Silent
 from understudy.stages.execute import run_stages
 from understudy.stages.folder import StagesFolder
 
+EXPERT = str(Path(__file__).parents[2] / "teachers" / "ppo-CartPole-v1.zip")
 HEADS = SHORT | {"heads": "own"}
 QUICK = {"n_steps": 32, "n_epochs": 4, "learning_rate": 1e-2}
 
@@ -49,3 +51,18 @@ def test_a_policy_with_a_memory_has_no_heads_that_could_be_held(tmp_path: Path) 
     last = HEADS | {"anchors": [{"policy": "s0"}]}
     with pytest.raises(ConfigurationError, match=r"memory of their own\. Leave heads or anchors out"):
         run_stages(stages(tmp_path / "run", {}, last, student="gru:8"), console=Silent())
+
+
+@pytest.mark.parametrize("heads", ["one", "own"])
+def test_a_policy_from_outside_is_asked_in_the_states_that_were_stored(tmp_path: Path, heads: str) -> None:
+    anchor = {"policy": EXPERT, "weight": 1.0, "states": "stored", "name": "expert"}
+    last = HEADS | {"heads": heads, "anchors": [anchor]}
+    run_stages(stages(tmp_path / "run", {}, last), console=Silent())
+    logged = [json.loads(line) for line in (tmp_path / "run" / "s1" / "metrics.jsonl").read_text().splitlines()]
+    label = "expert" if heads == "one" else "expert (s0)"
+    told = next(line[f"anchor/{label}/stored_kl"] for line in logged if line["kind"] == "train")
+    seen = StagesFolder(tmp_path / "run").stage("s0").stored().seen()
+    expert, student = open_teacher(EXPERT), load_student(tmp_path / "run" / "s0")
+    by_hand = float(kl(expert(seen)[0].policy, student(seen)[0].policy).mean())
+    assert by_hand > 0.01
+    assert told == pytest.approx(by_hand, rel=1e-4)

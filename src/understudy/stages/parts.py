@@ -14,7 +14,7 @@ from understudy.engines.anchored import ActiveAnchor, AnchoredObjective
 from understudy.engines.critic import Critic
 from understudy.engines.learner import Learner
 from understudy.engines.reinforce import new_critic, new_student, reinforcing
-from understudy.engines.reservoir import Reservoir, merged
+from understudy.engines.reservoir import ANSWER, Reservoir, merged
 from understudy.engines.source import FreshRollouts
 from understudy.envs.actions import ActionMap
 from understudy.envs.of_gym import make
@@ -333,27 +333,28 @@ def _anchors(
     names = [one.name for one in config.stages[:number]]
     own = row.policy in names
     policy = load_student(folder.stage(str(row.policy)).student) if own else open_outside(row, simulator)
-    recalled = recalled_stages(row, names)
+    recalled = {name: _stored_of(folder, name, answered=own) for name in recalled_stages(row, names)}
     if not players:
-        return [ActiveAnchor(row, policy, stored=_stored(recalled, config, folder, len(names)))]
+        generator = np.random.default_rng([config.seed, len(names)])
+        kept = list(recalled.values())
+        return [ActiveAnchor(row, policy, stored=merged(kept, sum(map(len, kept)), generator) if kept else None)]
     found = []
     visited = [row.policy] if row.states != "stored" else []
     for name in dict.fromkeys([*visited, *recalled]):
         states = "both" if name in visited and name in recalled else "visited" if name in visited else "stored"
         label = row.label if name == row.policy else f"{row.label} ({name})"
-        held = policy if name == row.policy else load_student(folder.stage(name).student)
-        stored = folder.stage(name).stored() if name in recalled else None
+        held = policy if not own or name == row.policy else load_student(folder.stage(name).student)
         one = replace(row, name=label, states=states, stored=None)
-        found.append(ActiveAnchor(one, held, stored=stored, holds=players.get(name)))
+        found.append(ActiveAnchor(one, held, stored=recalled.get(name), holds=players.get(name)))
     return found
 
 
-def _stored(wanted: Sequence[str], config: StagesConfig, folder: StagesFolder, salt: int) -> Reservoir | None:
-    """The states of these stages, with the answers of the stages that they are of."""
-    if not wanted:
-        return None
-    found = [folder.stage(name).stored() for name in wanted]
-    return merged(found, sum(len(one) for one in found), np.random.default_rng([config.seed, salt]))
+def _stored_of(folder: StagesFolder, name: str, answered: bool) -> Reservoir:
+    """The states of a stage, with its policy's answers; or without, so that another policy is asked."""
+    found = folder.stage(name).stored()
+    if not answered:
+        found.columns.pop(ANSWER, None)
+    return found
 
 
 def collect_states(parts: Parts, config: StagesConfig, seed: int) -> Reservoir | None:
