@@ -1,6 +1,7 @@
 """Students on disk: what is written comes back to the bit, and what is damaged is refused."""
 
 import json
+import re
 from collections import OrderedDict
 
 import numpy as np
@@ -169,6 +170,17 @@ def test_a_damaged_student_is_refused_with_its_folder(name, tmp_path):
     with pytest.raises(RunError) as caught:
         load_student(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("inside", ["evasion", "tasks/pong"])
+def test_a_folder_of_several_names_one_of_the_runs_in_it(tmp_path, inside):
+    (tmp_path / inside / "student").mkdir(parents=True)
+    (tmp_path / inside / "student" / "config.json").write_text("{}")
+    told = re.escape(str(tmp_path / inside))
+    with pytest.raises(RunError, match=f"name one of the runs in it, such as {told}"):
+        load_student(tmp_path)
+    with pytest.raises(TeacherError, match=f"name one of them, such as {told}"):
+        open_teacher(str(tmp_path))
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])

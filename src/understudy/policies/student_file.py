@@ -56,7 +56,7 @@ def load_student(path: str | Path) -> Student:
     if (folder / "config.toml").exists():
         raise RunError(unfinished(folder))
     if not (folder / "config.json").exists() or not (folder / "model.safetensors").exists():
-        held = sorted(one.parent.parent for one in folder.glob("*/student/config.json"))
+        held = runs_within(folder)
         if held:
             raise RunError(f"{path} holds no student of its own; name one of the runs in it, such as {held[0]}")
         raise RunError(f"{path} holds no student: expected model.safetensors and config.json in it or in its student/")
@@ -73,6 +73,11 @@ def load_student(path: str | Path) -> Student:
     for parameter in student.parameters():
         parameter.requires_grad_(False)
     return student
+
+
+def runs_within(folder: Path) -> list[Path]:
+    """The run folders in one of several tasks or stages."""
+    return sorted(one.parent.parent for each in ("*", "tasks/*") for one in folder.glob(f"{each}/student/config.json"))
 
 
 def _kind(student: Student) -> dict[str, Any]:

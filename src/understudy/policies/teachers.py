@@ -32,7 +32,7 @@ from understudy.policies.ensemble import Ensemble
 from understudy.policies.hub import fetch
 from understudy.policies.hub_names import SITE, hub_part
 from understudy.policies.policy import Policy
-from understudy.policies.student_file import unfinished
+from understudy.policies.student_file import runs_within, unfinished
 from understudy.policies.tempered import Q_TEMPERATURE, Tempered, check_temperature
 
 OPENERS = {
@@ -219,9 +219,9 @@ def _folder_scheme(path: Path) -> str:
         return "gated"
     if (path / "config.toml").exists():
         raise TeacherError(unfinished(path))
-    stages = sorted(entry.parent.parent for entry in path.glob("*/student/config.json"))
-    if stages:
-        raise TeacherError(f"the folder {path} is no run but holds some: name one of them, such as {stages[0]}")
+    held = runs_within(path)
+    if held:
+        raise TeacherError(f"the folder {path} is no run but holds some: name one of them, such as {held[0]}")
     inside = sorted(entry.name for entry in path.iterdir() if entry.suffix in SUFFIXES)
     hint = f" It holds {', '.join(inside[:3])}: name that file, as in {path / inside[0]}." if inside else ""
     raise TeacherError(f"the folder {path} is no run: it has no student/config.json.{hint}")
