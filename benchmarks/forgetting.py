@@ -63,6 +63,7 @@ PENDULUM: dict[str, Any] = {
     ],
 }  # fmt: skip
 SEQUENCES = {"flight": FLIGHT, "lander": LANDER, "pendulum": PENDULUM}
+QUICK = ("flight", "pendulum")  # a training takes seconds
 SHARED: dict[str, Any] = {
     "student": "mlp:64,64:tanh", "evaluations": 5, "evaluation_episodes": 20, "final_episodes": 100, "quiet": True,
 }  # fmt: skip
@@ -106,22 +107,29 @@ VARIANTS = (
     Variant("visited", "KL to the last stage's policy on the student's states", "visited"),
     Variant("fading", "the same with a weight that falls to 0", "visited", weight=FADING),
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
-    Variant("both", "the same on visited states as well", "both"),
+    Variant("both", "the same on visited states as well", "both", within=QUICK),
     Variant(
         "stored+one-std",
         "stored states, for a Gaussian whose deviations are the same in all states",
         "stored",
         whole={"own_std": False},
-        within=("flight", "pendulum"),
+        within=QUICK,
     ),
     Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
     Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", {"distil": FRESH_NETWORK}),
     Variant("joint", "half of the copies play the earlier tasks", joint=True),
     Variant("heads", "a head a stage on one body", also={"heads": "own"}),
-    Variant("heads+stored", "each head held on the states stored of its task", "stored", {"heads": "own"}),
+    Variant(
+        "heads+stored", "each head held on the states stored of its task", "stored", {"heads": "own"}, within=QUICK
+    ),
     Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}),
-    Variant("heads+gate", "heads; a learned gate tells which acts", also={"heads": "own", "gate": True}),
-    Variant("adapters+gate", "adapters; a learned gate tells which acts", also={"adapters": True, "gate": True}),
+    Variant("heads+gate", "heads; a learned gate tells which acts", also={"heads": "own", "gate": True}, within=QUICK),
+    Variant(
+        "adapters+gate",
+        "adapters; a learned gate tells which acts",
+        also={"adapters": True, "gate": True},
+        within=QUICK,
+    ),
 )
 
 
