@@ -7,6 +7,7 @@ from gymnasium import spaces
 from scipy.stats import chisquare
 
 from understudy.engines.reservoir import Reservoir, merged
+from understudy.envs.rollout import Window
 from understudy.envs.views import parse_view
 from understudy.errors import ConfigurationError, SpaceError
 from understudy.math.distributions import Family
@@ -147,3 +148,14 @@ def test_what_cannot_be_stored_is_refused():
         reservoir(10).label(Student(FLAT, spaces.Discrete(3), Family("categorical", (3,)), "mlp:8"))
     with pytest.raises(SpaceError, match="keep one store for each environment"):
         one.offer({"observation": torch.randn(3, 5)})
+
+
+def test_steps_in_which_nothing_was_played_are_not_stored():
+    """The observation of an autoreset's fake step is that of an episode's end, which no policy was asked about."""
+    nothing = np.zeros(0)
+    valid = np.array([[True, True], [True, False], [False, True]])
+    seen = np.arange(6, dtype=np.float32).reshape(3, 2, 1)
+    one = reservoir(10)
+    one.watch(Window(seen, *[nothing] * 5, valid, nothing, nothing, nothing, None))
+    assert sorted(held(one)) == [0, 1, 2, 5]
+    assert one.offered == 4

@@ -68,6 +68,8 @@ def test_off_below_is_off_below_and_on_from_there():
         ("-1", "must not be negative"),
         ("linear:1:-1", "must not be negative"),
         ("nan", "must be finite"),
+        (None, "is a number or a text such as 'linear:1:0', got None"),
+        ([1, 0], r"a number or a text such as 'linear:1:0', got \[1, 0\]"),
         (math.inf, "must be finite"),
         ("adaptive:0:0.1", "starts above 0"),
         ("adaptive:1:0", "must be above 0, got 0"),

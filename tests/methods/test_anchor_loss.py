@@ -124,6 +124,10 @@ def test_a_kl_between_sampled_log_probabilities_has_another_gradient():
     assert right.tolist() == pytest.approx([-math.log(3) / 4, math.log(3) / 4])
 
 
+def kind_at(*states):
+    return theirs.Categorical(torch.ones(*states, 2))
+
+
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
@@ -132,6 +136,10 @@ def test_a_kl_between_sampled_log_probabilities_has_another_gradient():
         ((theirs.Normal(torch.zeros(3), torch.ones(3)),) * 2, r"Independent\(distribution, 0\) for the first"),
         ((theirs.MultivariateNormal(torch.zeros(1, 2), torch.ones(2, 2) + torch.eye(2)),) * 2, "this one is full"),
         ((theirs.Independent(theirs.Categorical(torch.ones(4, 2)), 1),) * 2, "Independent of a Categorical"),
+        (([], []), "for a list: give a"),
+        ((torch.zeros(4, 2),) * 2, r"for a Tensor.*that Understudy opened, agent\(states\)\[0\]\.policy"),
+        ((kind_at(4), kind_at(4, 1)), r"the anchor answers at \[4, 1\] states, the student at \[4\]: give both"),
+        ((kind_at(4), kind_at(1)), r"the anchor answers at \[1\] states, the student at \[4\]: give both"),
     ],
 )
 def test_distributions_without_a_known_distance_are_refused(pair, message):

@@ -43,7 +43,8 @@ def _held(normal: Gaussian) -> Gaussian:
 
 
 def _converted(distribution: Any) -> Distribution:
-    if isinstance(distribution, (list, tuple)) and all(isinstance(one, theirs.Categorical) for one in distribution):
+    listed = isinstance(distribution, (list, tuple)) and len(distribution) > 0
+    if listed and all(isinstance(one, theirs.Categorical) for one in distribution):
         logits = [one.logits for one in distribution]
         return MultiCategorical(torch.cat(logits, -1), tuple(one.shape[-1] for one in logits))
     for kind, convert in CONVERSIONS.items():
@@ -51,7 +52,8 @@ def _converted(distribution: Any) -> Distribution:
             return convert(distribution)
     raise SpaceError(
         f"no distance is known for a {type(distribution).__name__}: give a Categorical (or a list of them), Bernoulli, "
-        "Normal, Independent of these, MultivariateNormal with a diagonal covariance, or a Normal under a tanh"
+        "Normal, Independent of these, MultivariateNormal with a diagonal covariance, or a Normal under a tanh. For an "
+        "agent that Understudy opened, agent(states)[0].policy"
     )
 
 

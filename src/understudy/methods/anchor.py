@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ FORMS: dict[str, tuple[Callable[..., AnchorWeight], tuple[int, ...], str]] = {
 def parse(text: AnchorWeight | str) -> AnchorWeight:
     """The weight that a text means, or that already is one; ConfigurationError for one that never acts."""
     weight = _read(text) if isinstance(text, str) else text
+    if not isinstance(weight, Real | Schedule | Adaptive | OffBelow):
+        raise ConfigurationError(f"the weight of an anchor is a number or a text such as 'linear:1:0', got {weight!r}")
     ends = (weight.start, weight.start) if isinstance(weight, Adaptive) else _ends(weight)
     if not all(math.isfinite(end) for end in ends):
         raise ConfigurationError(f"the weight of an anchor must be finite, got {weight}")

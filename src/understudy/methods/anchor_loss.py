@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from understudy.errors import ConfigurationError, nearest
+from understudy.errors import ConfigurationError, SpaceError, nearest
 from understudy.math.distributions import Distribution
 from understudy.math.divergences import kl
 from understudy.math.torch_distributions import ours
@@ -31,10 +31,17 @@ def anchor_loss(student: Any, anchor: Any, direction: str = "forward") -> Tensor
     Understudy's. A bare Normal or Bernoulli ``[..., A]`` counts as one of A independent actions, as Stable-Baselines3
     and CleanRL have it. direction: ``forward``, KL(anchor‖student), or ``reverse``, KL(student‖anchor).
 
-    Returns a scalar in nats. No gradient flows into the anchor. SpaceError: two families or sizes.
+    Returns a scalar in nats. No gradient flows into the anchor. SpaceError: two families, sizes or batches.
     """
     if direction not in DIVERGENCES:
         raise ConfigurationError(
             f"direction is one of {', '.join(DIVERGENCES)}, got {direction!r}.{nearest(direction, DIVERGENCES)}"
         )
-    return divergence(direction, ours(anchor, frozen=True), ours(student)).mean()
+    held, free = ours(anchor, frozen=True), ours(student)
+    batches = [list(one.flat.shape[:-1]) for one in (held, free)]
+    if type(held) is type(free) and batches[0] != batches[1]:  # PyTorch may match each state with each other
+        raise SpaceError(
+            f"the anchor answers at {batches[0]} states, the student at {batches[1]}: give both the same states, in "
+            "the same shape"
+        )
+    return divergence(direction, held, free).mean()

@@ -64,7 +64,7 @@ class Anchoring:
     def __init__(self, policy: Any, env: Any, *args: Any, anchors: Sequence[Anchor] = (), **kwargs: Any) -> None:
         """``anchors``: rows whose policies are paths, models of Stable-Baselines3 or policies. The rest is PPO's."""
         self.anchors = list(anchors)
-        self._draws = np.random.default_rng(kwargs.get("seed"))
+        self._draws = np.random.default_rng()
         self._originals: list[Any] = []
         super().__init__(policy, env, *args, **kwargs)  # type: ignore[call-arg]
 
@@ -76,6 +76,27 @@ class Anchoring:
             if labels.count(label) > 1:
                 raise ConfigurationError(f"two anchors are called {label}; give each a name of its own")
         self._move(self.device)
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """PPO's own, and that of the draws of stored states; ``load`` calls it too, with the seed that was saved."""
+        super().set_random_seed(seed)  # type: ignore[misc]
+        if seed is not None:
+            self._draws = np.random.default_rng(seed)
+
+    @classmethod
+    def load(
+        cls,
+        path: Any,
+        env: Any = None,
+        device: Any = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """PPO's own; ``anchors`` take the place of the saved ones, which are then not even read."""
+        if "anchors" in kwargs:
+            custom_objects = {**(custom_objects or {}), "anchors": kwargs["anchors"]}
+        return super().load(path, env, device, custom_objects, *args, **kwargs)  # type: ignore[misc]
 
     def _move(self, device: Any) -> None:
         for anchor in self.anchors:
@@ -110,14 +131,20 @@ class Anchoring:
             active.policy = by_path
         return active
 
+    @property
+    def _normaliser(self) -> Any:
+        """The VecNormalize that changes observations, if there is one: it may only scale rewards."""
+        found = self._vec_normalize_env
+        return found if found is not None and found.norm_obs else None
+
     def collect_rollouts(self, env: Any, callback: Any, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """PPO's own; observations are kept as they were before VecNormalize, for anchors normalise by themselves."""
-        normaliser, add = self._vec_normalize_env, rollout_buffer.add
+        normaliser, add = self._normaliser, rollout_buffer.add
         self._originals = []
         if normaliser is None or not self.anchors:
             return bool(super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps))  # type: ignore[misc]
         seen = normaliser.get_original_obs()
-        if shapes(like(self.observation_space, seen)) != shapes(self._last_obs):
+        if keys(seen) != keys(self._last_obs) or shapes(like(self.observation_space, seen)) != shapes(self._last_obs):
             raise ConfigurationError(
                 "VecNormalize lies within a wrapper that changes observations, so that anchors cannot be shown what it "
                 "was given. Let it be the outermost, as in VecNormalize(VecFrameStack(env, 4))"
@@ -165,6 +192,8 @@ class Anchoring:
         observation = self._collected()
         start = torch.as_tensor(self.rollout_buffer.episode_starts > 0, device=self.device)
         for anchor in self.anchors:
+            if bool(start[0].all()):  # nothing is remembered, and there may be another number of copies than before
+                anchor.memory = None
             flats = []
             for part in self._parts() if anchor.visits else ():
                 seen = tensors(like(anchor.policy.observation_space, some(observation, part)), self.device)
@@ -226,8 +255,8 @@ class Anchoring:
         seen = at(anchor.stored.seen(), rows, "cpu")
         plain: Any = {k: v.numpy() for k, v in seen.items()} if isinstance(seen, dict) else seen.numpy()
         plain = like(self.observation_space, plain)
-        if self._vec_normalize_env is not None:
-            plain = self._vec_normalize_env.normalize_obs(plain)
+        if self._normaliser is not None:
+            plain = self._normaliser.normalize_obs(plain)
         return anchor.distance(anchor.answers[rows].to(self.device), self._student(tensors(plain, self.device))).mean()
 
     def _penalty(self, observation: Any, answers: list[Tensor | None]) -> Tensor | None:
@@ -281,11 +310,18 @@ def pickles(thing: Any) -> bool:
 @contextmanager
 def replaced(thing: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
     """A method of one object replaced for a while."""
+    before = {key: value for key, value in vars(thing).items() if key == name}  # one that somebody else put there
     setattr(thing, name, function)
     try:
         yield
     finally:
         delattr(thing, name)
+        vars(thing).update(before)
+
+
+def keys(observation: Any) -> Any:
+    """Of a Dict; None otherwise."""
+    return set(observation) if isinstance(observation, dict) else None
 
 
 def shapes(observation: Any) -> Any:

@@ -15,7 +15,7 @@ from understudy.envs.actions import ActionMap
 from understudy.envs.of_gym import make
 from understudy.envs.rollout import Rollout
 from understudy.envs.views import EVERYTHING
-from understudy.errors import RunError
+from understudy.errors import RunError, TeacherError
 from understudy.policies.policy import Policy
 from understudy.policies.teachers import open_teacher
 from understudy.policies.whole_files import write_atomically
@@ -86,6 +86,8 @@ def stored_states(
 
 def opened(thing: Any, observation_space: Any, action_space: Any) -> Policy:
     """A teacher of any kind, or a model of Stable-Baselines3 as it is now, with the statistics of its VecNormalize."""
+    if hasattr(thing, "get_distribution") and hasattr(thing, "evaluate_actions"):
+        raise TeacherError(f"{type(thing).__name__} is a part of a model of Stable-Baselines3; give the whole model")
     if not all(hasattr(thing, name) for name in ("policy", "save", "get_vec_normalize_env")):
         return open_teacher(thing, observation_space=observation_space, action_space=action_space)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,9 @@ import gymnasium
 import numpy as np
 import pytest
 
+from understudy.envs.flight import position
 from understudy.envs.flight.canvas import GLYPHS, Canvas
-from understudy.envs.flight.drawing import BLAST, COLOURS, GROUND, SIZE
+from understudy.envs.flight.drawing import BLAST, COLOURS, GROUND, LOCKED, SIZE
 from understudy.envs.flight.pilots import chase_and_evade
 from understudy.envs.flight.vector import FlightVectorEnv
 from understudy.envs.flight.world import ENEMY, YOU
@@ -113,3 +114,16 @@ def test_without_a_render_mode_nothing_is_drawn_and_that_is_told():
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="render_mode"):
         assert env.render() is None
+
+
+def test_a_lock_is_seen_while_it_lasts():
+    env, pixels = FlightVectorEnv("Pursuit", 6, render_mode="rgb_array"), {True: [], False: []}
+    seen, _ = env.reset(seed=0)
+    for t in range(200):
+        seen = env.step(chase_and_evade(seen))[0]
+        if t % 20 == 0:
+            for picture, locked in zip(env.render(), position.locked(env.world.sight()[0]), strict=True):
+                pixels[bool(locked)].append((picture == np.array(LOCKED)).all(-1).sum())
+    assert min(map(len, pixels.values())) > 5
+    assert min(pixels[True]) > 20
+    assert max(pixels[False]) == 0

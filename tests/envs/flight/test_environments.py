@@ -158,3 +158,51 @@ def test_bad_arguments_are_refused():
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"\(3, 2\)"):
         env.step(np.zeros((2, 2), np.float32))
+
+
+@pytest.mark.parametrize("mask", [[True, False], [0, 1, 0], [1, 2], "all"])
+def test_a_reset_mask_that_is_none_is_refused_and_nothing_happens(mask):
+    env = FlightVectorEnv("Combat", 3)
+    before, _ = env.reset(seed=0)
+    with pytest.raises(ValueError, match="one True or False for each of the 3 copies, got "):
+        env.reset(options={"reset_mask": mask})
+    seen, _ = env.reset(options={"reset_mask": [False] * 3})
+    np.testing.assert_array_equal(seen, before)
+
+
+def test_actions_that_are_no_numbers_are_refused_but_where_they_are_not_used():
+    """Infinite ones are cut as others are; what a copy is told in the step that only resets it does not matter."""
+    env = FlightVectorEnv("Combat", 3, max_episode_steps=1)
+    env.reset(seed=0)
+    wrong = np.array([[0, 0], [np.nan, 0], [0, np.nan]])
+    with pytest.raises(ValueError, match=r"must be numbers; those of the copies \[1, 2\] are nan"):
+        env.step(wrong)
+    cut, *_ = env.step(np.array([[np.inf, 0], [-np.inf, 0], [0, 1e30]]))
+    other = FlightVectorEnv("Combat", 3)
+    other.reset(seed=0)
+    np.testing.assert_array_equal(cut, other.step(np.array([[1, 0], [-1, 0], [0, 1]]))[0])
+    assert np.isfinite(env.step(wrong)[0]).all()
+
+
+def test_what_is_done_to_what_came_back_changes_nothing():
+    env, other = FlightVectorEnv("Combat", 3), FlightVectorEnv("Combat", 3)
+    for one in (env, other):
+        one.reset(seed=0)
+    for _ in range(3):
+        seen, reward, terminated, truncated, infos = env.step(np.ones((3, 2)))
+        other.step(np.ones((3, 2)))
+        for array in (seen, reward, terminated, truncated, *infos.values()):
+            array[:] = 0
+    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+
+
+def test_a_reset_begins_the_time_of_lock_anew_and_only_where_it_resets():
+    env = FlightVectorEnv("Pursuit", 4)
+    seen, _ = env.reset(seed=0)
+    for _ in range(250):
+        seen, *_, infos = env.step(PILOTS["chase"](seen))
+    assert (infos["lock_time"] > 0).all()
+    mask = np.array([True, False, True, False])
+    after = env.reset(options={"reset_mask": mask})[1]["lock_time"]
+    np.testing.assert_array_equal(after, np.where(mask, 0, infos["lock_time"]))
+    assert (env.reset()[1]["lock_time"] == 0).all()

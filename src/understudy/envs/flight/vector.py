@@ -52,7 +52,6 @@ class FlightVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._lock = np.zeros(num_envs)  # s
         self._over = np.zeros(num_envs, bool)  # copies that the next step only resets
         self._seen = np.zeros((num_envs, *OBSERVATION.shape), np.float32)
-        self._all = np.ones(num_envs, bool)
         self._trail = None if render_mode is None else Trail(num_envs)
 
     def reset(
@@ -63,17 +62,24 @@ class FlightVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             seeds = [int(seeds) + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"there are {self.num_envs} copies, {len(seeds)} seeds: give one a copy, or one number.")
-        mask = self._all if options is None else options.get("reset_mask", self._all)
+        mask = self._chosen((options or {}).get("reset_mask"))
         chosen = np.flatnonzero(mask)
         for i in chosen.tolist():
             if seeds[i] is not None:
                 self.generators[i] = seeding.np_random(seeds[i])[0]
         self._begin(chosen)
         seen = observe(self.world, *self.world.sight())
-        self._seen = np.where(np.asarray(mask)[:, None], seen, self._seen)
+        self._seen = np.where(mask[:, None], seen, self._seen)
         if self._trail is not None:
             self._trail.note(self.world, chosen.tolist())
         return self._seen.copy(), self._infos()
+
+    def _chosen(self, mask: Any) -> np.ndarray:
+        """``[N] bool``: the copies that a ``reset_mask`` names, or all."""
+        found = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
+        if found.dtype != bool or found.shape != (self.num_envs,):
+            raise ValueError(f"reset_mask is one True or False for each of the {self.num_envs} copies, got {mask!r}.")
+        return found
 
     def _begin(self, copies: np.ndarray) -> None:
         """New episodes in these copies, each by its own generator."""
@@ -91,6 +97,10 @@ class FlightVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         actions = np.asarray(actions, np.float64)
         if actions.shape != self.action_space.shape:
             raise ValueError(f"actions have the shape {actions.shape}; {self.action_space.shape} are needed.")
+        if np.isnan(actions).any():
+            wrong = np.flatnonzero(np.isnan(actions).any(1) & ~self._over).tolist()
+            if wrong:
+                raise ValueError(f"actions must be numbers; those of the copies {wrong} are nan.")
         world.step(np.clip(np.ascontiguousarray(actions.T), -1, 1))
         self._steps += 1
         if len(fresh):
@@ -120,7 +130,7 @@ class FlightVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             "hit": world.hit.copy(),
             "success": lived & (self._lock > task.lock_time - SLACK),
         }
-        return known | {f"_{name}": self._all for name in known}
+        return known | {f"_{name}": np.ones(self.num_envs, bool) for name in known}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """A picture of each copy, uint8 ``[480, 480, 3]``, where it was made with ``render_mode="rgb_array"``."""
