@@ -98,6 +98,21 @@ def test_a_teacher_that_never_errs_gives_a_finite_forward_divergence_and_gradien
     assert gradient.isfinite().all()
 
 
+def test_actions_that_both_rule_out_give_the_divergence_and_gradient_of_the_rest():
+    """As with masked actions: KL(student‖teacher) and its gradient are those of the policies without them."""
+    student = torch.tensor([0.3, -torch.inf, -0.7, 1.1], dtype=torch.float64, requires_grad=True)
+    teacher = torch.tensor([1.0, -torch.inf, 0.2, -0.4], dtype=torch.float64)
+    rest = [0, 2, 3]
+    few = student.detach()[rest].requires_grad_()
+    for measure in (cross_entropy, kl):
+        masked = measure(Family("categorical", (4,))(student), Family("categorical", (4,))(teacher))
+        without = measure(Family("categorical", (3,))(few), Family("categorical", (3,))(teacher[rest]))
+        torch.testing.assert_close(masked, without)
+        (one,), (other,) = torch.autograd.grad(masked, student), torch.autograd.grad(without, few)
+        torch.testing.assert_close(one[rest], other)
+        assert one[1] == 0
+
+
 def test_the_forward_gradient_is_the_same_for_a_cross_entropy_and_a_divergence():
     for family in FAMILIES:
         p, q = pair(family)

@@ -292,4 +292,4 @@ def _expected_size(mean: Tensor, std: Tensor) -> Tensor:
 def _expectation(log_p: Tensor, x: Tensor) -> Tensor:
     """sum_a p_a x_a, with 0 * -inf = 0 so that impossible actions cost nothing."""
     p = log_p.exp()
-    return torch.where(p > 0, p * x, 0.0).sum(-1)
+    return (p * torch.where(p > 0, x, 0.0)).sum(-1)  # masked before: 0 * nan would be the gradient of p
