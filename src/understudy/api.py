@@ -65,7 +65,9 @@ def distill(
     if config.continue_with != "none":
         from understudy.stages.continued import continue_with_rl
 
-        continue_with_rl(result.path, open_console(config.quiet))
+        further = continue_with_rl(result.path, open_console(config.quiet))
+        if config.report:
+            finish(further.path)
     return result
 
 
@@ -96,15 +98,19 @@ def train_stages(stages: Sequence[Mapping[str, Any]], student: str = "mlp:64,64:
     """Train one policy in stages, each a table with ``name``, ``env`` and what else docs/stages.md lists.
 
     options: those of all stages: ``out``, ``seed``, ``copies``, ``ppo`` (a table of PPO's options) ... The result has
-    ``matrix``, the returns on every task after every stage; each stage lies in a folder of ``result.path``.
+    ``matrix``, the returns on every task after every stage; each stage lies in a folder of ``result.path``, whose page
+    is ``report.html`` (not with ``report=False``).
 
         >>> understudy.train_stages(
         ...     [{"name": "chase", "env": "understudy/Pursuit-v0"},
         ...      {"name": "dodge", "env": "understudy/Evasion-v0", "anchors": [{"policy": "chase"}]}])
     """
+    from understudy.reports.stages_command import finish
     from understudy.stages.execute import run_stages
 
-    return run_stages(StagesConfig.of({**options, "stages": stages, "student": student}))
+    result = run_stages(StagesConfig.of({**options, "stages": stages, "student": student}))
+    finish(result.path)
+    return result
 
 
 def distill_tasks(
@@ -148,9 +154,12 @@ def resume(path: str | os.PathLike[str], teacher: Any = None, env: Any = None) -
 
         return resume_tasks(os.fspath(path))
     if (Path(path) / STAGES).is_file():
+        from understudy.reports.stages_command import finish
         from understudy.stages.execute import resume_stages
 
-        return resume_stages(os.fspath(path))
+        stages = resume_stages(os.fspath(path))
+        finish(os.fspath(path))
+        return stages
     return execute.resume(os.fspath(path), teacher=teacher, env=env)
 
 

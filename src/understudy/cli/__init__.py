@@ -89,7 +89,10 @@ def _after(folder: str, quiet: bool) -> None:
         from understudy.runs.console import open_console
         from understudy.stages.continued import continue_with_rl
 
-        print(continue_with_rl(folder, open_console(quiet)).summary())
+        result = continue_with_rl(folder, open_console(quiet))
+        print(result.summary())
+        if config.report:
+            print(f"Page         {finish(result.path, quiet=quiet)}")
 
 
 def methods(words: Sequence[str]) -> int:
@@ -133,7 +136,8 @@ COMMANDS = {
         configured("evaluate", "runs.config:EvaluateConfig", "runs.evaluation:run", "EVALUATE_GROUPS"),
     ),
     "report": Command(
-        "Write a run's page.", configured("report", "reports.config:ReportConfig", "reports.command:run")
+        "Write the page of a run, or of training in stages.",
+        configured("report", "reports.config:ReportConfig", "reports.command:run"),
     ),
     "export": Command(
         "Write a student as ONNX, a torch.export program or an SB3 zip, and check that it acts the same.",
@@ -157,7 +161,7 @@ COMMANDS = {
     ),
     "stages": Command(
         "Train one policy on one task after the other, without forgetting.",
-        configured("stages", "stages.config:StagesOptions", "stages.command:run"),
+        configured("stages", "stages.config:StagesOptions", "reports.stages_command:run"),
     ),
     "methods": Command("List the distillation methods.", methods),
     "advise": Command(

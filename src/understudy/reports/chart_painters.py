@@ -1,4 +1,4 @@
-"""How bars, dots and histograms are drawn on axes; curves, vector fields and grid worlds are in ``figures``."""
+"""How bars, dots, histograms and stretches are drawn; curves, vector fields and grid worlds are in ``figures``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from understudy.reports.charts import Bars, Dots, Histogram
+from understudy.reports.charts import Bars, Dots, Histogram, Staged
 from understudy.reports.style import Style
 from understudy.reports.words import number
 
@@ -18,8 +18,33 @@ LETTERS_PER_INCH = 14
 MOST_NUMBERS = 24
 MOST_NAMES = 40
 BINS, LEAST_BINS = 18, 7
+MARGIN = 0.015
+STRETCHED, LONGEST = 2.3, 16
+"""Inches of a panel's x axis, and letters of the name of a stretch above it."""
 SMALL, TINY = 7.5, 6.5
 """Points."""
+
+
+def stretches(axes: Any, panel: Staged) -> None:
+    """All of them along x, lines where they meet, and their names above: upright where one would not fit."""
+    if len(panel.stretches) < 2:
+        return
+    begin, finish = panel.stretches[0][1], panel.stretches[-1][2]
+    axes.set_xlim(begin - MARGIN * (finish - begin), finish + MARGIN * (finish - begin))
+    for place, (name, start, end) in enumerate(panel.stretches):
+        if name == panel.own:
+            axes.axvspan(start, end, color="#EAF1F6", linewidth=0, zorder=0)
+        if place:
+            axes.axvline(start, color="#777777", linewidth=0.9, zorder=1.5)
+    room = [
+        LETTERS_PER_INCH * STRETCHED * (end - start) / max(1.0, finish - begin) for _, start, end in panel.stretches
+    ]
+    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name, _, _ in panel.stretches]
+    upright = any(len(name) > letters for name, letters in zip(names, room, strict=True))
+    above = axes.secondary_xaxis("top")
+    above.set_xticks([(start + end) / 2 for _, start, end in panel.stretches], names)
+    above.tick_params(length=0, labelsize=SMALL, labelrotation=90 if upright else 0, pad=1, colors="#444444")
+    above.spines["top"].set_visible(False)
 
 
 def bars(axes: Any, panel: Bars, looks: dict[str, Style]) -> None:

@@ -1,9 +1,19 @@
-"""What a page can show besides curves, as data: bars, dots and histograms. Curves are ``lab.findings.Panel``."""
+"""What a page can show, as data: bars, dots, histograms, and curves over stages; others are ``lab.findings.Panel``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from understudy.lab.findings import Panel
+
+
+@dataclass(frozen=True)
+class Staged(Panel):
+    """Curves over stretches of x, ``(name, start, end)``, whose names stand above; the one called ``own`` is shaded."""
+
+    stretches: Sequence[tuple[str, float, float]] = ()
+    own: str = ""
 
 
 @dataclass(frozen=True)

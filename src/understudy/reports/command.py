@@ -1,16 +1,19 @@
-"""``understudy report``: what a run's page shows is gathered where it is missing, then the page is written."""
+"""``understudy report``: what a run's page shows is gathered where it is missing, then the page is written.
+
+Of training in stages all that its page shows is in the folder.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from understudy.errors import RunError, UnderstudyError
-from understudy.reports import run_page
+from understudy.errors import ConfigurationError, RunError, UnderstudyError
+from understudy.reports import run_page, stages_page
 from understudy.reports.config import ReportConfig
 from understudy.runs.console import Console, Silent, open_console
 from understudy.runs.evidence import gather, kept
-from understudy.runs.folder import RunFolder
+from understudy.runs.folder import STAGES, RunFolder
 from understudy.runs.places import same_code
 from understudy.runs.reopen import reopen
 from understudy.runs.sources import was_object
@@ -53,15 +56,16 @@ def report(
     film: bool = True,
     console: Console | None = None,
 ) -> Path:
-    """The page of the finished run in ``path``: ``report.html`` in it, or ``out``.
+    """The page of the finished run in ``path``, or of the training in stages: ``report.html`` in it, or ``out``.
 
     ``teacher`` and ``env``, names or objects, stand for the run's own; ``own``: the caller has made the run, so that
     what its configuration names may run; ``episodes``: play so many anew, for every figure of the page that comes from
     episodes. What was gathered before is used again, if nothing of this is given. Where the run's teacher or
-    environment is gone, the page is written without what needs them, and says so.
-
-    Raises: RunError where there is no finished run.
+    environment is gone, the page is written without what needs them, and says so. RunError: there is no finished run.
     """
+    if (Path(path) / STAGES).is_file():
+        _refuse(teacher=teacher, env=env, trust=trust or None, episodes=episodes, fresh=fresh or None)
+        return stages_page.write(path, out)
     console = console or Silent()
     folder = RunFolder.open(path)
     folder.result  # noqa: B018  an unfinished run is refused before anything is played
@@ -79,6 +83,15 @@ def report(
             missing = str(error)
             console.warning(f"the page shows less than it could: {missing}")
     return run_page.write(folder, None if out is None else Path(out), missing, episodes)
+
+
+def _refuse(**given: Any) -> None:
+    """What a page that plays nothing has no use for."""
+    unused = [f"--{name}" for name, value in given.items() if value is not None]
+    if unused:
+        raise ConfigurationError(
+            f"the page of training in stages shows what its folder has and plays nothing; leave {', '.join(unused)} out"
+        )
 
 
 def _check_env(folder: RunFolder, env: Any) -> None:

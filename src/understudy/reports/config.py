@@ -13,10 +13,10 @@ GROUPS = {"": "what is shown", "run": "where the run's parts are now", "machine"
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Everything that decides a run's page."""
+    """Everything that decides the page of a run, or of training in stages, which takes only ``out``."""
 
-    path: str = option("Run folder.", positional=True)
-    out: str | None = option("File to write. Default: report.html in the run folder.", None)
+    path: str = option("Run folder, or the folder of training in stages.", positional=True)
+    out: str | None = option("File to write. Default: report.html in that folder.", None)
     episodes: int | None = option(
         "Play so many episodes anew, for all figures that come from episodes. Default: those of the run's result.",
         None,

@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from understudy.lab.findings import Flow, Panel, Picture, Series
 from understudy.reports import chart_painters
+from understudy.reports.charts import Staged
 from understudy.reports.layout import Drawn, Key, Sheet, keys
 from understudy.reports.style import Style, styles
 
@@ -139,6 +140,8 @@ def _curves(axes: Axes, panel: Drawn, looks: dict[str, Style]) -> None:
         axes.set_yscale("log")
     for one in sorted(panel.series, key=lambda one: not one.dashed):
         _curve(axes, one, looks[one.label], panel.y_log)
+    if isinstance(panel, Staged):
+        chart_painters.stretches(axes, panel)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
 

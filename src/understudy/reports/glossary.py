@@ -1,4 +1,7 @@
-"""The words that pages use, for a reader who has never seen the project: of the lab, of a run, of a comparison."""
+"""The words that pages use, for a reader who has never seen the project.
+
+Of the lab, of a run, of a comparison, of training in stages.
+"""
 
 RECOVERED = "(student's return - random policy's) / (teacher's - random policy's): 0 is no better than random, "
 
@@ -68,4 +71,29 @@ COMPARISON = {
     "that came to it. Evaluations are not in the seconds. Runs side by side slow each other down.",
     "Probability of improvement": "How likely a run of one method is to beat a run of the other with the same student, "
     "a tie counting half; the mean over students.",
+}
+
+STAGED = {
+    "Policy, stage, task": "A policy chooses actions from what it observes. A stage trains it on one task, an "
+    "environment, and the next stage goes on from there with another task.",
+    "Return": "The sum of an episode's rewards. Returns of different tasks are not alike: compare them within a "
+    "column.",
+    "[a, b]": "A 95 % interval by the bootstrap over episodes. It tells what chance in the episodes may do, not what "
+    "another training with another seed would give.",
+    "Percentages": "(return - random policy's) / (return after the task's own stage - random policy's): 0 % is no "
+    "better than random, 100 % as good as after the task's own stage. Left out where that stage gained less than "
+    "twice what its return's interval reaches down, for then they would mean little.",
+    "Forgetting": "Of an earlier task the best return after any stage before the last, less that after the last "
+    "(Chaudhry et al. 2018).",
+    "Backward, forward transfer": "What later stages did to a task that was learned before, and what earlier ones "
+    "did for a task that was not learned yet (Lopez-Paz & Ranzato 2017).",
+    "PPO": "Proximal policy optimisation, the reinforcement learning of all stages: the policy is changed a little "
+    "at a time, towards what earned more than expected.",
+    "Anchor": "A frozen policy, such as an earlier stage's, that holds the one that learns: its distance, the KL, "
+    "times a weight is added to the loss.",
+    "KL": "How far apart two policies' probabilities are in a state, in nats: 0 and they are the same; 0.69 is to "
+    "expect even odds where the other is certain. It is the mean over states.",
+    "Visited, stored states": "Those that the policy comes through now, and those that earlier stages kept.",
+    "Guard": "Compares the return after the first updates of a stage with the one before; where it was lost, the "
+    "last good policy comes back.",
 }

@@ -60,7 +60,7 @@ def learning(records: Sequence[Record], result: Result) -> list[Panel]:
     """
     evaluations = [one for one in records if one.get("kind") == "evaluation"]
     measured = [one for one in records if one.get("kind") in ("evaluation", "curve") and _has(one, "student_return")]
-    training = _smoothed([one for one in records if one.get("kind") == "train" and _has(one, "episode_return")])
+    training = smoothed([one for one in records if one.get("kind") == "train" and _has(one, "episode_return")])
     if training is None and len(measured) < 2:
         return []
     ends = (0, max((int(one["env_steps"]) for one in records if _has(one, "env_steps")), default=result.env_steps))
@@ -145,11 +145,11 @@ def _line(label: str, ends: tuple[int, int], height: float) -> Series:
     return Series(label, ends, (height, height), dashed=True)
 
 
-def _smoothed(records: Sequence[Record]) -> tuple[list[float], list[float]] | None:
-    """Means of a few dozen stretches of training, for single episodes scatter."""
+def smoothed(records: Sequence[Record], windows: int = WINDOWS) -> tuple[list[float], list[float]] | None:
+    """Means of some stretches of training, for single episodes scatter."""
     if len(records) < 2:
         return None
-    size = -(-len(records) // WINDOWS)
+    size = -(-len(records) // windows)
     parts = [records[at : at + size] for at in range(0, len(records), size)]
     return (
         [sum(one["env_steps"] for one in part) / len(part) for part in parts],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from understudy.reports.run_words import (
     visited,
 )
 from understudy.reports.shown import shown
-from understudy.reports.words import number
+from understudy.reports.words import flat, number
 from understudy.runs.evidence import kept
 from understudy.runs.folder import TASKS, RunFolder
 from understudy.runs.result import Result
@@ -282,7 +281,7 @@ def made(folder: RunFolder, result: Result) -> dict[str, Any]:
         "stopped": result.stopped_because,
         "config": folder.config_path.read_text(encoding="utf-8").strip(),
         "facts": list(_facts(facts)),
-        "resolved": list(_flat("", facts.get("resolved") or {})),
+        "resolved": list(flat("", facts.get("resolved") or {})),
         "costs": [
             ("training", f"{result.seconds:.1f} s"),
             ("evaluations during training", f"{result.evaluation_seconds:.1f} s"),
@@ -294,13 +293,4 @@ def made(folder: RunFolder, result: Result) -> dict[str, Any]:
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Provenance in lines, without what is shown elsewhere."""
-    yield from _flat("", {key: one for key, one in facts.items() if key not in ("resolved", "command")})
-
-
-def _flat(prefix: str, facts: Any) -> Iterator[tuple[str, str]]:
-    """Nested data as names with dots and texts."""
-    if isinstance(facts, Mapping):
-        for key, one in facts.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), one)
-    elif facts not in (None, ""):
-        yield prefix, facts if isinstance(facts, str) else json.dumps(facts, ensure_ascii=False)
+    yield from flat("", {key: one for key, one in facts.items() if key not in ("resolved", "command")})

@@ -38,6 +38,7 @@ ALIASES = {
     "baseline": "task-reward",
     "student": "on-policy-distill",
     "student-driven": "on-policy-distill",
+    "policy": "on-policy-distill",
     "teacher": "teacher-distill",
     "teacher-driven": "teacher-distill",
     "uniform": "teacher-v-reward",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from understudy.lab.findings import Claim, Effect
 
@@ -56,3 +59,12 @@ def summarised(claim: Claim) -> str:
     wanted = f" (claimed: {effect.wanted})" if effect.wanted else ""
     count = f"; {sum(map(bool, held))} of {len(held)} statements hold" if len(held) > 1 else ""
     return f"{effect.name}: {interval(effect)}{wanted}{count}"
+
+
+def flat(prefix: str, facts: Any) -> Iterator[tuple[str, str]]:
+    """Nested data as names with dots and texts."""
+    if isinstance(facts, Mapping):
+        for key, one in facts.items():
+            yield from flat(f"{prefix}.{key}" if prefix else str(key), one)
+    elif facts not in (None, ""):
+        yield prefix, facts if isinstance(facts, str) else json.dumps(facts, ensure_ascii=False)

@@ -108,13 +108,15 @@ class RunFolder:
             names = ", ".join(sorted(one.parent.name for one in folder.path.glob(f"*/{STAGE}"))) or "none yet"
             raise RunError(
                 f"{path} holds staged training, and a folder for each stage ({names}). `understudy stages --resume "
-                f"{path}` goes on with it, or prints its table"
+                f"{path}` goes on with it, or prints its table; `understudy report {path}` writes its page"
             )
         if (folder.path / STAGE).is_file():
+            above = folder.path.resolve().parents
+            whole = next((one for one in above if (one / STAGES).is_file()), folder.path.parent)
             raise RunError(
                 f"{path} is a stage of staged training and was not distilled from a teacher. evaluate, export, compare "
-                f"with --env and distill (as a teacher) take it; `understudy stages --resume {folder.path.parent}` "
-                "goes on with it, or prints its table"
+                f"with --env and distill (as a teacher) take it; `understudy report {whole}` writes the page of all "
+                f"stages, and `understudy stages --resume {whole}` goes on with it, or prints its table"
             )
         if not folder.config_path.is_file():
             why = "it has no config.toml" if folder.path.is_dir() else "there is no such folder"

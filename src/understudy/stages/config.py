@@ -119,6 +119,7 @@ class StagesConfig:
     out: str = option("Folder.", "")
     device: str = option("PyTorch device.", "cpu", read=parse_device)
     threads: int = option("PyTorch threads.", 1, within="[1, inf)")
+    report: bool = option("Write the training's page, report.html, at the end.", True)
     quiet: bool = option("Show nothing on the way.", False)
     ppo: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "", "group": "", "within": "", "read": None})
 
@@ -286,6 +287,7 @@ class StagesOptions:
     copies: int | None = option("Copies of the environment side by side.", None, within="[1, inf)")
     device: str | None = option("PyTorch device.", None, read=parse_device)
     threads: int | None = option("PyTorch threads.", None, within="[1, inf)")
+    report: bool = option("Write the training's page, report.html, at the end.", True)
     quiet: bool = option("Show nothing on the way.", False)
 
     def __post_init__(self) -> None:
@@ -308,7 +310,8 @@ class StagesOptions:
         """The file's, with what was said over it."""
         said = {name: getattr(self, name) for name in OVER if getattr(self, name) is not None}
         said |= {"out": self.out} if self.out else {}
-        return StagesConfig.from_toml(self.file, **said, **({"quiet": True} if self.quiet else {}))
+        flags = ({"quiet": True} if self.quiet else {}) | ({} if self.report else {"report": False})
+        return StagesConfig.from_toml(self.file, **said, **flags)
 
 
 GROUPS = {"": "what is trained"}

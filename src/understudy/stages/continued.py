@@ -63,6 +63,7 @@ def continue_with_rl(run: str | Path, console: Console) -> StagesResult:
                 "evaluation_episodes": config.evaluation_episodes,
                 "final_episodes": config.final_episodes,
                 "out": str(place),
+                "report": config.report,
                 "ppo": CAREFUL | ({} if gamma is None else {"gamma": gamma}),
             }
         ),

@@ -9,9 +9,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from understudy.errors import said_of
+from understudy.math.statistics import bootstrap_interval
 from understudy.policies.student import Student
 from understudy.policies.student_file import load_student
 from understudy.policies.whole_files import write_whole
@@ -126,9 +128,14 @@ def _before(config: StagesConfig, parts: Parts, benches: Benches) -> dict[str, A
     seeds = final_seeds(config.final_episodes)
 
     def row(play: Any) -> dict[str, Any]:
-        return {
-            stage.name: {"return": float(play(stage, parts.student, seeds).returns.mean())} for stage in config.stages
-        }
+        generator, found = np.random.default_rng(0), {}
+        for stage in config.stages:
+            returns = play(stage, parts.student, seeds).returns
+            found[stage.name] = {
+                "return": float(returns.mean()),
+                "interval": list(bootstrap_interval(returns, generator)),
+            }
+        return found
 
     return {"untrained": row(benches.play), "random": row(benches.play_random)}
 

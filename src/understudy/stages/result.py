@@ -14,6 +14,8 @@ from understudy.runs.files import json_text
 from understudy.stages.matrix import Matrix
 
 BEFORE = "(before)"
+SURE = 2.0
+"""How many times beyond its interval's reach a task's gain lies before anything is told as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,24 @@ class StagesResult:
     def matrix(self) -> Matrix:
         """Rows in the order of stages; row 0 is before all training."""
         returns = [[row[task]["return"] for task in self.tasks] for row in self.rows.values()]
-        return Matrix(self.tasks, np.array(returns), np.array([self.random[task] for task in self.tasks]))
+        return Matrix(self.tasks, np.array(returns, float), np.array([self.random[task] for task in self.tasks], float))
+
+    @property
+    def learned(self) -> dict[str, bool]:
+        """Of each task whose stage is over: whether enough was gained that a share of it says something.
+
+        A share divides by the gain, the return after the task's own stage less a random policy's. Where that is twice
+        what the return's 95 % interval reaches down, or more, the share is within a factor of two; near 0 it is noise.
+        """
+        return {task: self._gained(task) for task in self.tasks if task in self.rows}
+
+    def _gained(self, task: str) -> bool:
+        cell = self.rows[task][task]
+        low, _ = cell.get("interval") or (None, None)
+        if low is None or cell["return"] is None or self.random[task] is None:
+            return False
+        gain = cell["return"] - self.random[task]
+        return bool(gain > 0 and gain >= SURE * (cell["return"] - low))
 
     def to_json(self) -> str:
         return json_text(asdict(self) | self.matrix.facts())
@@ -78,7 +97,11 @@ class StagesResult:
             return []
         share = facts["average_forgetting_normalised"]
         words = f"{facts['average_forgetting']:.1f} on average"
-        words += "" if share is None else f", {round(share, 2) + 0:.0%} of what was learned"
+        unlearned = [task for task in self.tasks[: len(self.stages) - 1] if not self.learned.get(task)]
+        if unlearned:
+            words += f" (no share of what was learned: {', '.join(unlearned)} gained too little over a random policy)"
+        elif share is not None:
+            words += f", {round(share, 2) + 0:.0%} of what was learned"
         ends = "; ".join(f"{one['stage']}: {one['stopped_because']}" for one in self.stages)
         return [
             f"Forgotten    {words}; forward transfer {facts['average_forward_transfer']:.1f}",
