@@ -88,6 +88,7 @@ WRAPPERS: dict[str, Callable[[Env, str], Env]] = {
     "atari": _atari,
     "clip-action": lambda env, _: wrappers.ClipAction(env),
     "rescale-action": lambda env, _: wrappers.RescaleAction(env, np.float32(-1), np.float32(1)),
+    "none": lambda env, _: env,  # in place of the wrappers that a student brings
 }
 ARGUMENTS = ("time-feature", "time-limit", "frame-stack")
 ENV_KWARGS: dict[str, dict[str, Any]] = {"atari": {"frameskip": 1}}

@@ -173,11 +173,9 @@ def _commands(training: Training, place: int) -> Iterator[str]:
     """To play what the stage left on every task so far, and to export it."""
     stage = training.stages[place]
     for other in training.stages[: place + 1]:
-        own, wrap = (list(one.table.get("wrap") or ()) for one in (stage, other))
-        if own and wrap != own:  # evaluate puts a student's own wrappers around any environment
-            yield f"# not on {other.name}, where the wrappers of {stage.name} would be used in place of its own"
-            continue
-        yield shlex.join(["understudy", "evaluate", str(_player(stage, other)), *_where(other.table)])
+        bare = stage.table.get("wrap") and not other.table.get("wrap")
+        plain = ["--wrap", "none"] if bare else []  # else the student's own wrappers would be put around it
+        yield shlex.join(["understudy", "evaluate", str(_player(stage, other)), *_where(other.table), *plain])
     for path in (stage.path, stage.path / "gated"):
         if path.is_dir():
             yield shlex.join(["understudy", "export", str(path), "--format", "onnx"])
