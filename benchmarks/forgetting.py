@@ -67,6 +67,7 @@ QUICK = ("flight", "pendulum")  # a training takes seconds
 SHARED: dict[str, Any] = {
     "student": "mlp:64,64:tanh", "evaluations": 5, "evaluation_episodes": 20, "final_episodes": 100, "quiet": True,
 }  # fmt: skip
+OWN_STD = {"own_std": True}
 WEIGHT = 0.1
 FADING = "linear:0.1:0"
 FRESH_NETWORK = "mlp:64,64:tanh"
@@ -108,21 +109,24 @@ VARIANTS = (
     Variant("fading", "the same with a weight that falls to 0", "visited", weight=FADING),
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
     Variant("both", "the same on visited states as well", "both", within=QUICK),
+    Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
     Variant(
-        "stored+one-std",
-        "stored states, for a Gaussian whose deviations are the same in all states",
+        "distilled+stored",
+        "first distilled, then anchored on stored states",
         "stored",
-        whole={"own_std": False},
+        {"distil": FRESH_NETWORK},
         within=QUICK,
     ),
-    Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
-    Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", {"distil": FRESH_NETWORK}),
     Variant("joint", "half of the copies play the earlier tasks", joint=True),
-    Variant("heads", "a head a stage on one body", also={"heads": "own"}),
+    Variant("heads", "a head a stage on one body", also={"heads": "own"}, within=QUICK),
     Variant(
         "heads+stored", "each head held on the states stored of its task", "stored", {"heads": "own"}, within=QUICK
     ),
-    Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}),
+    Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}, within=QUICK),
+    Variant("nothing+own-std", "goes on directly; deviations that the network gives", whole=OWN_STD, within=QUICK),
+    Variant(
+        "stored+own-std", "stored states; deviations that the network gives", "stored", whole=OWN_STD, within=QUICK
+    ),
     Variant("heads+gate", "heads; a learned gate tells which acts", also={"heads": "own", "gate": True}, within=QUICK),
     Variant(
         "adapters+gate",

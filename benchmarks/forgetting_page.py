@@ -242,10 +242,11 @@ COMPARISONS = (
     ),
     Comparison(
         "8",
-        "Held deviations hold up exploration",
+        "Deviations from the network make room for the new",
         "An anchor on stored states holds a Gaussian's deviations too. Where they are the same in all states, the new "
-        "task is explored no more than the old one needs; where the network gives them, only the old states are held.",
-        (("stored", "stored+one-std"),),
+        "task would be explored no more than the old one needs; where the network gives them, only the old states are "
+        "held.",
+        (("stored+own-std", "stored"), ("nothing+own-std", NOTHING)),
         measure="new",
     ),
 )

@@ -68,6 +68,7 @@ def trained(way: Way, seed: int, steps: int, out: Path) -> StagesResult:
     values = {
         "stages": [{"name": "pursuit", "env": ENV, "steps": steps * way.times, "store": 0}],
         "student": "mlp:64,64:tanh",
+        "own_std": True,
         "copies": 64,
         "peers": way.peers,
         "peer_weight": way.weight,

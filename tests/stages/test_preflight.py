@@ -20,6 +20,9 @@ def stages(out: Path, *tables: dict[str, Any], env: str = "CartPole-v1", **more:
     return StagesConfig.of({"student": "mlp:8,8", "copies": 4, "out": str(out), **more, "stages": whole})
 
 
+OWN_STD = {"env": "Pendulum-v1", "own_std": True}
+
+
 @pytest.mark.parametrize(
     ("tables", "more", "error", "told"),
     [
@@ -28,7 +31,7 @@ def stages(out: Path, *tables: dict[str, Any], env: str = "CartPole-v1", **more:
         (({}, {"entropy": 0.7}), {}, ConfigurationError, "entropy must be below 0.693"),
         (({}, {"std": 0.3}), {}, ConfigurationError, "std is not for categorical(2) actions; give entropy"),
         (({}, {"entropy": 0.3}), {"env": "Pendulum-v1"}, ConfigurationError, "give std in its place"),
-        (({}, {"std": 0.3, "fit_rounds": 0}), {"env": "Pendulum-v1"}, ConfigurationError, "std is set on the states"),
+        (({}, {"std": 0.3, "fit_rounds": 0}), OWN_STD, ConfigurationError, "std is set on the states"),
         (({}, {"critic": "keep", "distil": "mlp:4"}), {}, ConfigurationError, "mlp:8,8 and the policy becomes mlp:4"),
         (({"store": 0}, STORED), {}, ConfigurationError, "recalls states of stage s0, which has store = 0"),
         (({}, STORED), {"student": "gru:8"}, ConfigurationError, "Use states = 'visited'"),

@@ -106,9 +106,7 @@ class StagesConfig:
 
     stages: tuple[Stage, ...]
     student: str = option("The student of fresh stages.", "mlp:64,64:tanh", read=parse_student)
-    own_std: bool = option(
-        "A Gaussian's deviations come from the network, so that it can explore where it is not held.", True
-    )
+    own_std: bool = option("A Gaussian's deviations come from the network, and differ from state to state.", False)
     seed: int = option("Seed of everything.", 0, within="[0, inf)")
     copies: int = option("Copies of the environment that are played side by side.", 16, within="[1, inf)")
     peers: int = option("Students that learn each stage side by side, each near the others.", 1, within="[1, inf)")
