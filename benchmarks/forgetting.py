@@ -109,7 +109,7 @@ VARIANTS = (
     Variant("fading", "the same with a weight that falls to 0", "visited", weight=FADING),
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
     Variant("both", "the same on visited states as well", "both", within=QUICK),
-    Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}),
+    Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}, within=QUICK),
     Variant(
         "distilled+stored",
         "first distilled, then anchored on stored states",
@@ -117,7 +117,7 @@ VARIANTS = (
         {"distil": FRESH_NETWORK},
         within=QUICK,
     ),
-    Variant("joint", "half of the copies play the earlier tasks", joint=True),
+    Variant("joint", "half of the copies play the earlier tasks", joint=True, within=QUICK),
     Variant("heads", "a head a stage on one body", also={"heads": "own"}, within=QUICK),
     Variant(
         "heads+stored", "each head held on the states stored of its task", "stored", {"heads": "own"}, within=QUICK
