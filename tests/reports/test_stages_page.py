@@ -187,7 +187,7 @@ LITTLE = "The policy had hardly learned `s0` and `s1`. It has hardly learned `s2
     [
         (ROWS, KEPT.format("70 %") + "`s0` and 90 % on `s1`.", "forgets part of s0"),
         (([100, 0, 0], [50, 50, 0], [-5, 49, 80]), KEPT.format("nothing") + "`s0` and 98 % on", "forgets s0"),
-        (([100, 0, 0], [50, 50, 0], [98, 51, 80]), KEPT.format("98 %") + "`s0` and 102 %", "forgets nothing beyond"),
+        (([100, 0, 0], [50, 50, 0], [98, 51, 80]), KEPT.format("98 %") + "`s0` and 102 %", "no clear forgetting"),
         (([1, 0, 0], [1, 50, 0], [-9, 51, 80]), "`s1`. It had hardly learned `s0`.", "hardly learned: s0"),
         (([1, 0, 0], [1, 1, 0], [1, 1, 1]), LITTLE, "hardly learned: s0, s1 and s2"),
         (([100, 0, 0], [99, 50, 80], [98, 51, 60]), KEPT.format("98 %"), "worse after its own stage: s2"),
@@ -204,10 +204,40 @@ def test_the_headline_says_in_plain_words_what_was_kept(copy: Path, rows: Any, h
     assert chip in stages_words.verdict(training)[0]
 
 
+def began(path: Path, stage: str, begin: str) -> Path:
+    """The folder with another origin of a stage."""
+    file = path / "stages.toml"
+    head, name, rest = file.read_text().partition(f'name = "{stage}"')
+    file.write_text(head + name + rest.replace('begin = "last"', f'begin = "{begin}"', 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stage", "begin", "said"),
+    [
+        ("s2", "s0", "`s2` began from `s0`: nothing of `s1` went into it."),
+        ("s2", "fresh", "`s2` began anew: nothing of `s0` and `s1` went into it."),
+        ("s1", "fresh", "`s2` began from `s1`: nothing of `s0` went into it."),
+    ],
+)
+def test_a_policy_is_not_said_to_keep_what_others_learned(copy: Path, stage: str, begin: str, said: str) -> None:
+    headline = stages_words.headline(read(changed(began(copy, stage, begin), earning(ROWS))))
+    assert said in headline
+    assert "After `s2` the policy has 70 % of what had been learned on `s0`" in headline
+    assert "where the policy before earned" in headline
+    assert "it had learned" not in headline
+
+
 def test_a_loss_within_the_intervals_is_not_said_to_be_forgotten(copy: Path) -> None:
     wide = read(changed(copy, earning(ROWS, reach=16.0)))
     assert stages_words.lost(wide) == []
     assert stages_words.lost(read(changed(copy, earning(ROWS, reach=14.0)))) == ["s0"]
+
+
+def test_a_task_is_worse_after_its_own_stage_only_beyond_its_interval(copy: Path) -> None:
+    rows = ([100, 0, 0], [99, 50, 70], [98, 51, 60])
+    assert stages_words.worse(read(changed(copy, earning(rows, reach=9.0)))) == ["s2"]
+    assert stages_words.worse(read(changed(copy, earning(rows, reach=11.0)))) == []
 
 
 def test_a_sure_loss_that_is_slight_is_not_said_to_be_forgotten(copy: Path) -> None:
@@ -232,6 +262,13 @@ def test_a_share_is_told_where_the_gain_is_twice_what_its_interval_reaches_down(
     assert result.learned == {"a": learned, "b": True}
     assert ("% of what was learned" in result.summary()) == learned
     assert ("no share of what was learned: a gained too little" in result.summary()) == (not learned)
+
+
+def test_how_little_the_last_stage_gained_says_nothing_of_what_was_forgotten_before() -> None:
+    result = result_of(20.0, 4.0)
+    result.rows["b"]["b"] = {"return": 11.0, "interval": [1.0, 20.0]}
+    assert result.learned == {"a": True, "b": False}
+    assert "% of what was learned" in result.summary()
 
 
 def test_a_return_without_an_interval_has_no_share() -> None:
@@ -269,6 +306,8 @@ def test_curves_go_on_from_stage_to_stage_along_the_steps_of_all(finished: Path)
         drawn = series["policy, evaluated"]
         assert list(zip(drawn.x, drawn.mean, strict=True)) == wanted
         assert series["random policy"].mean[0] == told(finished)["random"][panel.title]
+        learned = series["policy, in training"].x
+        assert firsts[place] < min(learned) <= max(learned) <= firsts[place] + ends[place]
         if place < 2:
             level = [y for x, y in wanted if x <= firsts[place + 1]][-1]
             assert list(series["as after its own stage"].mean) == [level, level]
@@ -339,9 +378,12 @@ def test_each_stage_tells_what_it_was_told_and_what_came_of_it(finished: Path) -
     assert float(kl) == pytest.approx(last, rel=0.01)
     assert lines["Budget"].startswith(f"{facts['s1']['env_steps']:,} of 768 environment steps")
     assert lines["Ended because"] == facts["s1"]["stopped_because"]
+    before = told(finished)["rows"]["s0"]["s1"]["return"]
+    assert float(lines["Return on its task"].partition("before the stage ")[2]) == pytest.approx(before, rel=0.01)
     assert one.commands[0] == f"understudy evaluate {finished / 's1'} --env CartPole-v1 --wrap none"
     assert one.commands[1] == f"understudy evaluate {finished / 's1'} --env CartPole-v1 --wrap time-limit:50"
     assert one.commands[-1] == f"understudy export {finished / 's1'} --format onnx"
+    assert card(finished, "s0")[0].commands[0] == f"understudy evaluate {finished / 's0'} --env CartPole-v1"
     assert card(finished, "s0")[1]["Began from"] == "a new network, `mlp:8,8:tanh`"
     assert "Guard" not in card(finished, "s0")[1]
     criterion = card(finished, "s2")[1]["Criterion"]
@@ -358,10 +400,38 @@ def test_a_stages_commands_play_what_stands_in_the_table(
     assert float(mean) == pytest.approx(told(finished)["rows"][stage][task]["return"], abs=0.01)
 
 
+def test_an_anchor_from_a_file_tells_its_distance_on_each_head_that_it_holds(copy: Path) -> None:
+    stages_file, metrics = copy / "stages.toml", copy / "s1" / "metrics.jsonl"
+    stages_file.write_text(stages_file.read_text().replace('policy = "s0"', 'policy = "some/agent.zip"'))
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    other = {"anchor/agent/kl": 0.5, "anchor/agent (s0)/stored_kl": 0.25, "anchor/agentic/kl": 9.0}
+    metrics.write_text("".join(json.dumps(row | (other if row["kind"] == "train" else {})) + "\n" for row in rows))
+    told_of = card(copy, "s1")[1]["Anchored to"]
+    assert told_of.startswith("`some/agent.zip` by ")
+    assert "0.5 nats on visited states at the end, 0.25 nats on stored states (s0) at the end" in told_of
+    assert "9 nats" not in told_of
+
+
+def test_a_distillation_tells_what_it_took_beside_the_budget(copy: Path) -> None:
+    stages_file = copy / "stages.toml"
+    head, name, rest = stages_file.read_text().partition('name = "s1"')
+    rest = rest.replace('distil = ""', 'distil = "mlp:4"', 1).replace("fit_rounds = 2", "fit_rounds = 1", 1)
+    stages_file.write_text(head + name + rest)
+    (copy / "s1" / "distilled").mkdir()
+    (copy / "s1" / "distilled" / "result.json").write_text('{"recovered": 0.97, "env_steps": 8576}')
+    assert card(copy, "s1")[1]["Began from"] == (
+        "what `s0` left, distilled into a fresh `mlp:4` first, which kept 97 % of it, in 8,576 environment steps more; "
+        "a new critic, fitted for 1 round with the policy frozen"
+    )
+    assert "in distillations" in stages_words.subject(read(copy))
+    assert "8,576" in stages_words.subject(read(copy))
+
+
 def test_the_guards_way_back_is_told(copy: Path) -> None:
     def change(result: dict[str, Any]) -> None:
         result["stages"][1]["returned"] = 2
 
+    assert card(copy, "s1")[1]["Guard"] == "it saw no loss beyond chance in the first updates, and did not step in"
     assert "came back twice" in card(changed(copy, change), "s1")[1]["Guard"]
 
 
@@ -375,8 +445,10 @@ def test_peers_heads_and_a_gate_are_on_the_page(together: Path, tmp_path: Path) 
     assert [float(peer.earned) for peer in one.peers] == pytest.approx([p["return"] for p in facts["peers"]], rel=0.01)
     assert f"right in {100 * facts['gate']['accuracy']:.1f}".removesuffix(".0") in lines["Gate"]
     assert "each peer to the others" in lines["Anchored to"]
-    assert f"{facts['env_steps']:,} of all 2 peers together, with 768 for each" in lines["Budget"]
-    assert one.commands[1].split()[2] == str(together / "s1" / "gated")
+    assert lines["Budget"].startswith(
+        f"{facts['env_steps']:,} environment steps of all 2 peers together, with 768 for each; "
+    )
+    assert [words.split()[2] for words in one.commands[:2]] == [str(together / "s1" / "gated")] * 2
     assert one.commands[-1] == f"understudy export {together / 's1' / 'gated'} --format onnx"
     panels = stages_figures.peers(read(together))
     for panel, name in zip(panels, ("s0", "s1"), strict=True):

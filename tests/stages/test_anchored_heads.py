@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 
 from staged import SHORT, stages
+from understudy.engines.reservoir import ANSWER
 from understudy.errors import ConfigurationError
 from understudy.math.divergences import kl
 from understudy.policies.student_file import load_student
@@ -15,6 +18,7 @@ from understudy.policies.teachers import open_teacher
 from understudy.runs.console import Silent
 from understudy.stages.execute import run_stages
 from understudy.stages.folder import StagesFolder
+from understudy.stages.parts import assemble
 
 EXPERT = str(Path(__file__).parents[2] / "teachers" / "ppo-CartPole-v1.zip")
 HEADS = SHORT | {"heads": "own"}
@@ -45,6 +49,28 @@ def test_anchors_hold_the_heads_of_earlier_tasks_on_the_body_that_they_share(tmp
             )
     assert drifts["held", "s1"] < 0.2 * drifts["free", "s1"]
     assert states == "visited" or drifts["held", "s0"] < 0.2 * drifts["free", "s0"]
+
+
+def test_each_anchor_holds_the_head_of_its_own_task_and_asks_the_policy_of_its_own_stage(tmp_path: Path) -> None:
+    anchors = [
+        {"policy": "s1", "states": "both"},
+        {"policy": EXPERT, "states": "both", "name": "expert"},
+    ]
+    config = stages(tmp_path / "run", {}, HEADS, HEADS | {"anchors": anchors})
+    run_stages(config, console=Silent())
+    folder = StagesFolder(tmp_path / "run")
+    with closing(assemble(config, 2, folder, load_student(tmp_path / "run" / "s1"))) as parts:
+        found = {one.row.label: one for one in parts.learner.objective.anchors}  # type: ignore[attr-defined]
+        players = parts.players
+        assert players["s0"] is not players["s1"]
+        assert {label: one.holds for label, one in found.items()} == {
+            "s1": players["s1"], "s1 (s0)": players["s0"],
+            "expert": None, "expert (s0)": players["s0"], "expert (s1)": players["s1"],
+        }  # fmt: skip
+        for label, name in (("s1", "s1"), ("s1 (s0)", "s0")):
+            held, own = found[label].answers, folder.stage(name).stored().columns[ANSWER]
+            assert held is not None
+            assert torch.equal(held, own)
 
 
 def test_a_policy_with_a_memory_has_no_heads_that_could_be_held(tmp_path: Path) -> None:

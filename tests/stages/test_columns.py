@@ -61,6 +61,16 @@ def test_a_column_that_is_stopped_goes_on_to_the_same_bits(three: Any, tmp_path:
         assert same(weights(Path(three.path) / part), weights(tmp_path / "run" / part))
 
 
+@pytest.mark.parametrize("own_std", [True, False])
+def test_a_new_columns_deviations_come_from_where_the_configuration_says(tmp_path: Path, own_std: bool) -> None:
+    swing = {"env": "Pendulum-v1", "steps": 128, "store": 0}
+    run_stages(stages(tmp_path / "run", swing, swing | {"adapters": True}, own_std=own_std), console=Silent())
+    for name in ("s0", "s1"):
+        student = load_student(tmp_path / "run" / name)
+        assert student.state_dependent_std == own_std
+        assert (student.log_std is None) == own_std
+
+
 def test_a_new_column_begins_unguarded_and_a_stage_behind_it_may_go_on_with_it(three: Any, tmp_path: Path) -> None:
     assert three.stages[1]["returned"] == 0
     run_stages(stages(tmp_path / "run", {}, COLUMN, {}), console=Silent())

@@ -41,6 +41,11 @@ def test_a_task_that_a_later_stage_improved_counts_from_there_in_forgetting_alon
     assert found.backward_transfer().tolist() == [2, 0]
 
 
+def test_what_a_task_earned_before_its_own_stage_is_not_what_it_forgot() -> None:
+    returns = np.array([[50.0, 50.0, 0.0], [4.0, 9.0, 0.0], [4.0, 5.0, 0.0], [4.0, 6.0, 7.0]])
+    assert Matrix(("a", "b", "c"), returns, np.zeros(3)).forgetting().tolist() == [0, -1]
+
+
 def test_forward_transfer_is_what_a_task_earns_before_its_stage_less_the_untrained_policy() -> None:
     assert THREE.forward_transfer().tolist() == [3 - 1, 5 - 2]
 

@@ -83,8 +83,8 @@ STAGED = {
     "Percentages": "(return - random policy's) / (return after the task's own stage - random policy's): 0 % is no "
     "better than random, 100 % as good as after the task's own stage. Left out where that stage gained less than "
     "twice what its return's interval reaches down, for then they would mean little.",
-    "Forgetting": "Of an earlier task the best return after any stage before the last, less that after the last "
-    "(Chaudhry et al. 2018).",
+    "Forgetting": "Of an earlier task the best return after its own or a later stage but the last, less that after "
+    "the last (as in Chaudhry et al. 2018, who count stages before the task's own too).",
     "Backward, forward transfer": "What later stages did to a task that was learned before, and what earlier ones "
     "did for a task that was not learned yet (Lopez-Paz & Ranzato 2017).",
     "PPO": "Proximal policy optimisation, the reinforcement learning of all stages: the policy is changed a little "

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from understudy.methods.anchor import Anchor
 from understudy.reports.run_words import percent
 from understudy.reports.staged_training import Stage, Training
 from understudy.reports.stages_figures import last_distances
@@ -72,17 +73,9 @@ def _task(table: Mapping[str, Any]) -> str:
     return ", ".join([f"`{table.get('env', '')}`", *more])
 
 
-def _source(training: Training, place: int) -> str:
-    """The stage or folder whose policy went on; empty where one began anew."""
-    begin = training.stages[place].table.get("begin", "last")
-    if begin == "last":
-        return training.names[place - 1] if place else ""
-    return "" if begin == "fresh" else str(begin)
-
-
 def _beginning(training: Training, place: int) -> str:
     stage = training.stages[place]
-    table, source = stage.table, _source(training, place)
+    table, source = stage.table, training.source(place)
     student = f"`{table.get('distil') or training.tables.get('student', 'mlp:64,64:tanh')}`"
     if not source:
         return f"a new network, {student}"
@@ -94,10 +87,13 @@ def _beginning(training: Training, place: int) -> str:
     if table.get("distil"):
         found = stage.distilled.get("recovered")
         share = "" if found is None else f", which kept {percent(found)} of it"
-        left += f", distilled into a fresh {student} first{share}"
+        steps = stage.distilled.get("env_steps")
+        taken = "" if steps is None else f", in {steps:,} environment steps more"
+        left += f", distilled into a fresh {student} first{share}{taken}"
     kept = table.get("critic") == "keep"
     rounds = table.get("fit_rounds", 2)
-    fitted = f"a new critic, fitted for {rounds} rounds with the policy frozen" if rounds else "a new critic"
+    fitted = f"a new critic, fitted for {rounds} round{'' if rounds == 1 else 's'} with the policy frozen"
+    fitted = fitted if rounds else "a new critic"
     return f"{left}; {'the critic it had' if kept else fitted}"
 
 
@@ -108,7 +104,8 @@ def _anchors(stage: Stage) -> Iterator[str]:
         ways = {"reverse": "KL(policy‖anchor)"}.get(row.get("direction", ""), "KL(anchor‖policy)")
         states = {"visited": "visited states", "stored": "stored states", "both": "visited and stored states"}
         where = states.get(str(row.get("states", "visited")), str(row.get("states")))
-        ends = [f"{number(kl)} nats on {words} at the end" for words, kl in last_distances(stage, label).items()]
+        measured = last_distances(stage, Anchor(row["policy"], name=str(row.get("name") or "")).label)
+        ends = [f"{number(kl)} nats on {words} at the end" for words, kl in measured.items()]
         of = f" (of {named(str(row['stored']).split(','))})" if row.get("stored") else ""
         yield ", ".join([f"`{label}` by `{row.get('weight', 1.0)}` x {ways} on {where}{of}", *ends])
     if stage.peers > 1:
@@ -117,9 +114,11 @@ def _anchors(stage: Stage) -> Iterator[str]:
 
 def _budget(stage: Stage) -> str:
     used, asked = stage.facts["env_steps"], stage.table.get("steps", 300_000)
-    all_ = f" of all {stage.peers} peers together, with {asked:,} for each" if stage.peers > 1 else f" of {asked:,}"
-    rounds = " (rounds are whole)" if used > asked and stage.peers < 2 else ""
-    return f"{used:,}{all_} environment steps{rounds}, {stage.facts.get('updates', 0):,} updates"
+    updates = f"{stage.facts.get('updates', 0):,} updates"
+    if stage.peers > 1:
+        return f"{used:,} environment steps of all {stage.peers} peers together, with {asked:,} for each; {updates}"
+    rounds = " (rounds are whole)" if used > asked else ""
+    return f"{used:,} of {asked:,} environment steps{rounds}, {updates}"
 
 
 def _criterion(stage: Stage) -> str:
@@ -145,13 +144,13 @@ def _time(facts: Mapping[str, Any]) -> str:
 def _guard(training: Training, place: int) -> str:
     """Whether the policy before came back; empty where there was nothing to guard."""
     stage = training.stages[place]
-    if not _source(training, place) or stage.table.get("adapters"):
+    if not training.source(place) or stage.table.get("adapters"):
         return ""
     if not stage.table.get("guard", True):
         return "off"
     times = stage.facts.get("returned", 0)
     if not times:
-        return "the first updates lost nothing; it did not step in"
+        return "it saw no loss beyond chance in the first updates, and did not step in"
     return f"the last good policy came back {TIMES.get(times, f'{times} times')}, and steps became shorter"
 
 

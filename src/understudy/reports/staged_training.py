@@ -73,6 +73,25 @@ class Training:
         """Of the stages that are over."""
         return tuple(one.name for one in self.stages)
 
+    def source(self, place: int) -> str:
+        """The stage or folder whose policy a stage went on from; empty where it began anew."""
+        begin = self.stages[place].table.get("begin", "last")
+        if begin == "last":
+            return self.names[place - 1] if place else ""
+        return "" if begin == "fresh" else str(begin)
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Earlier stages of which nothing went into the last policy: it began anew, or went on from others."""
+        place = len(self.stages) - 1
+        left = list(self.names[:-1])
+        if self.stages[place].table.get("adapters"):
+            return ()  # the columns of all of them are in it
+        while (source := self.source(place)) in left:
+            left.remove(source)
+            place = self.names.index(source)
+        return tuple(left)
+
     @property
     def unbegun(self) -> tuple[str, ...]:
         return self.result.tasks[len(self.stages) :]

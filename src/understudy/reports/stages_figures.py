@@ -124,9 +124,17 @@ def _of_anchors(stage: Stage, kinds: Collection[str]) -> dict[tuple[str, str], P
 
 
 def last_distances(stage: Stage, anchor: str) -> dict[str, float]:
-    """An anchor's KL in the last round of a stage, by the states on which it was measured."""
+    """An anchor's KL in the last round of a stage, by the states on which it was measured, and the head that it holds.
+
+    Where several heads are held, those of other tasks than the anchor's follow it in brackets.
+    """
     found = _of_anchors(stage, STATES)
-    return {words: found[anchor, kind][-1][1] for kind, words in STATES.items() if (anchor, kind) in found}
+    told = {}
+    for (label, kind), points in found.items():
+        head = label.removeprefix(anchor).strip()
+        if label == anchor or (label.startswith(f"{anchor} (") and head.endswith(")")):
+            told[f"{STATES[kind]} {head}".strip()] = points[-1][1]
+    return told
 
 
 def peers(training: Training) -> list[Panel]:

@@ -72,23 +72,33 @@ def worse(training: Training) -> list[str]:
 
 def headline(training: Training) -> str:
     """What all of it came to, in a few sentences."""
-    return " ".join(filter(None, (_retained(training), _little(training), _newest(training))))
+    return " ".join(filter(None, (_retained(training), _little(training), _origin(training), _newest(training))))
 
 
 def _retained(training: Training) -> str:
     """Of earlier tasks."""
     shares, last = kept(training), training.names[-1]
+    has, learned = ("has", "had been learned") if training.strangers else ("keeps", "it had learned")
     if not shares:
         return ""
     if len(shares) > MOST:
         least, most = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
         return (
-            f"After `{last}` the policy keeps between {_share(shares[least])} (`{least}`) and {_share(shares[most])} "
-            f"(`{most}`) of what it had learned on {len(shares)} earlier tasks."
+            f"After `{last}` the policy {has} between {_share(shares[least])} (`{least}`) and {_share(shares[most])} "
+            f"(`{most}`) of what {learned} on {len(shares)} earlier tasks."
         )
     (first, share), *others = shares.items()
     more = [f"{_share(share)} on `{name}`" for name, share in others]
-    return f"After `{last}` the policy keeps {listed([f'{_share(share)} of what it had learned on `{first}`', *more])}."
+    return f"After `{last}` the policy {has} {listed([f'{_share(share)} of what {learned} on `{first}`', *more])}."
+
+
+def _origin(training: Training) -> str:
+    """Of stages that the last policy owes nothing to; empty where it went on from all of them."""
+    source = training.source(len(training.stages) - 1)
+    if not training.strangers:
+        return ""
+    begun = f"from `{source}`" if source else "anew"
+    return f"`{training.names[-1]}` began {begun}: nothing of {named(training.strangers)} went into it."
 
 
 def _share(share: float) -> str:
@@ -109,10 +119,9 @@ def _newest(training: Training) -> str:
     name, place = training.names[-1], len(training.names) - 1
     before, random = (float(one[place]) for one in (training.matrix.returns[place], training.matrix.random))
     learned = name not in training.unlearned
-    told = (
-        f"earns {earned(training.result.rows[name][name])} on `{name}`, where it earned {number(before)} before that "
-    )
-    told += f"stage and a random policy earns {number(random)}"
+    whose = "the policy before" if training.strangers else "it"
+    told = f"earns {earned(training.result.rows[name][name])} on `{name}`, where {whose} earned {number(before)} "
+    told += f"before that stage and a random policy earns {number(random)}"
     subject = "It" if place else "The policy"
     return f"{subject} {told}." if learned else f"{subject} has hardly learned `{name}`: it {told}."
 
@@ -130,7 +139,7 @@ def verdict(training: Training) -> tuple[str, str]:
         return f"criterion missed: {listed(missed)}", "partly"
     if training.unlearned:
         return f"hardly learned: {listed(training.unlearned)}", "partly"
-    return "learned" if len(training.stages) == 1 else "forgets nothing beyond chance", "reproduced"
+    return "learned" if len(training.stages) == 1 else "no clear forgetting", "reproduced"
 
 
 def caution(training: Training) -> str:
@@ -151,10 +160,12 @@ def subject(training: Training) -> str:
     who = f"{peers} policies side by side were" if peers > 1 else "A policy was"
     best = "; the best one stands for each stage" if peers > 1 else ""
     steps = sum(stage.facts["env_steps"] for stage in training.stages)
+    distilling = sum(stage.distilled.get("env_steps", 0) for stage in training.stages)
+    more = f", and {distilling:,} in distillations" if distilling else ""
     return (
-        f"{who} trained by reinforcement learning (PPO) {tasks}, in {steps:,} environment steps in all{best}. Every "
-        f"return in the tables is the mean of {training.tables.get('final_episodes', 100)} episodes with deterministic "
-        f"actions, on seeds that are the same for all and of no other use; [a, b] is its 95 % interval."
+        f"{who} trained by reinforcement learning (PPO) {tasks}, in {steps:,} environment steps in all{more}{best}. "
+        f"Every return in the tables is the mean of {training.tables.get('final_episodes', 100)} episodes with "
+        f"deterministic actions, on seeds that are the same for all and of no other use; [a, b] is its 95 % interval."
         f"{_players(training)}"
     )
 

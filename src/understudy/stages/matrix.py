@@ -47,7 +47,10 @@ class Matrix:
             return np.where(gain > 0, (done - random) / gain, np.nan)
 
     def forgetting(self, normalised: bool = False) -> np.ndarray:
-        """``[S - 1]``: of each earlier task, the best return after any earlier stage, less that after the last."""
+        """``[S - 1]``: of each earlier task, the best return since its own stage, less that after the last.
+
+        Chaudhry et al. count stages before the task's own too; what was not yet learned is not forgotten here.
+        """
         values = self.normalised if normalised else self.returns
         last = self.stages
         return np.array([values[j + 1 : last, j].max() - values[last, j] for j in range(last - 1)])

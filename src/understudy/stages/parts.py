@@ -221,13 +221,13 @@ def _policies(
     stage = config.stages[number]
     spaces = simulator.observation_space, simulator.action_space
     if begun is None:
-        return new_student(*spaces, config.student, seed=config.seed, state_dependent_std=config.own_std).to(
-            config.device
-        ), {}
+        fresh = new_student(*spaces, config.student, seed=config.seed, state_dependent_std=config.own_std)
+        return fresh.to(config.device), {}
     check_fits(begun, simulator)
     if stage.adapters:
-        own = new_student(*spaces, str(begun.spec), seed=config.seed + 1000 * number)
-        column = add_column(begun, own, seed=config.seed + 1000 * number)
+        seed = config.seed + 1000 * number
+        own = new_student(*spaces, str(begun.spec), seed=seed, state_dependent_std=config.own_std)
+        column = add_column(begun, own, seed=seed)
         return column.to(config.device), _heads(config, number, folder)
     student = trainable(begun).to(config.device)
     if stage.heads != "own":
