@@ -400,9 +400,17 @@ def test_a_stages_commands_play_what_stands_in_the_table(
     assert float(mean) == pytest.approx(told(finished)["rows"][stage][task]["return"], abs=0.01)
 
 
+def anchored_to(policy: str, text: str) -> str:
+    """A file of stages with another policy in its first anchor, which has no name of its own."""
+    head, table, rest = text.partition("[[stage.anchors]]")
+    return (
+        head + table + rest.replace('policy = "s0"', f'policy = "{policy}"', 1).replace('name = "s0"', 'name = ""', 1)
+    )
+
+
 def test_an_anchor_from_a_file_tells_its_distance_on_each_head_that_it_holds(copy: Path) -> None:
     stages_file, metrics = copy / "stages.toml", copy / "s1" / "metrics.jsonl"
-    stages_file.write_text(stages_file.read_text().replace('policy = "s0"', 'policy = "some/agent.zip"'))
+    stages_file.write_text(anchored_to("some/agent.zip", stages_file.read_text()))
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     other = {"anchor/agent/kl": 0.5, "anchor/agent (s0)/stored_kl": 0.25, "anchor/agentic/kl": 9.0}
     metrics.write_text("".join(json.dumps(row | (other if row["kind"] == "train" else {})) + "\n" for row in rows))
@@ -467,7 +475,7 @@ def test_text_of_any_kind_stands_on_the_page_as_text(copy: Path, tmp_path: Path)
     nasty = "<script>missing()</script> & <b>more</b>"
     file = copy / "stages.toml"
     text = file.read_text().replace('env = "CartPole-v1"', f'env = "{nasty}"')
-    file.write_text(text.replace('policy = "s0"', 'policy = "<i>$x^$</i>"'))
+    file.write_text(anchored_to("<i>$x^$</i>", text))
     metrics = copy / "s1" / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace("anchor/s0/", "anchor/<i>$x^$</i>/"))
 

@@ -48,7 +48,7 @@ def test_a_file_is_read_as_it_is_written(tmp_path: Path) -> None:
     first, second = config.stages
     assert (first.steps, first.until, first.anchors) == (100, None, ())
     assert (second.until, second.wrap) == (-200.0, ("rescale-action",))
-    assert second.anchors == (Anchor("one", "adaptive:0.1:0.02", states="both"),)
+    assert second.anchors == (Anchor("one", "adaptive:0.1:0.02", states="both", name="one"),)
     assert config.options(second) == {"n_steps": 128, "gamma": 0.9, "ent_coef": "linear:0.01:0"}
 
 
@@ -74,6 +74,12 @@ def test_ppos_options_are_checked_before_anything_heavy_is_imported() -> None:
 def test_a_clip_range_that_begins_at_nothing_is_refused(values: str) -> None:
     with pytest.raises(ConfigurationError, match="clip_range must begin above 0"):
         StagesConfig.of({"stages": [stage()], "ppo": {"clip_range": values}})
+
+
+def test_anchors_to_stages_are_called_as_these_are() -> None:
+    three = stage("v1.2", anchors=[{"policy": "v1.0"}, {"policy": "v1.1"}, {"policy": "agent.zip"}])
+    config = StagesConfig.of({"stages": [stage("v1.0"), stage("v1.1"), three]})
+    assert [one.label for one in config.stages[2].anchors] == ["v1.0", "v1.1", "agent"]
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -32,6 +32,7 @@ OWN_STD = {"env": "Pendulum-v1", "own_std": True}
         (({}, {"std": 0.3}), {}, ConfigurationError, "std is not for categorical(2) actions; give entropy"),
         (({}, {"entropy": 0.3}), {"env": "Pendulum-v1"}, ConfigurationError, "give std in its place"),
         (({}, {"std": 0.3, "fit_rounds": 0}), OWN_STD, ConfigurationError, "std is set on the states"),
+        (({}, {"distil": "mlp:4"}), OWN_STD, ConfigurationError, "Leave own_std or distil out"),
         (({}, {"critic": "keep", "distil": "mlp:4"}), {}, ConfigurationError, "mlp:8,8 and the policy becomes mlp:4"),
         (({"store": 0}, STORED), {}, ConfigurationError, "recalls states of stage s0, which has store = 0"),
         (({}, STORED), {"student": "gru:8"}, ConfigurationError, "Use states = 'visited'"),

@@ -58,7 +58,7 @@ def write(folder: str | Path, out: str | Path | None = None) -> Path:
 
 def title(training: Training) -> str:
     """Which tasks were learned, in which order."""
-    names = training.result.tasks
+    names = training.names
     if len(names) > MOST:
         return f"Learned in {len(names)} stages, from {names[0]} to {names[-1]}"
     if len(names) > 1:

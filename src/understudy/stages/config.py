@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,6 +137,7 @@ class StagesConfig:
                 stages.append(table if isinstance(table, Stage) else Stage.of(table))
             except UnderstudyError as error:
                 found.append(str(error))
+        stages = [_labelled(stage, [one.name for one in stages]) for stage in stages]
         found += _disagreements(stages) + _peers_disagree(stages, given.get("peers", 1))
         refuse(found, where)
         return cls(tuple(stages), **given, ppo=dict(ppo))
@@ -158,6 +159,12 @@ class StagesConfig:
     def options(self, stage: Stage) -> dict[str, Any]:
         """PPO's options of a stage: its own over those of all; rounds are of one size for any number of copies."""
         return {"n_steps": max(1, ROUND // self.copies), **self.ppo, **stage.ppo}
+
+
+def _labelled(stage: Stage, names: Sequence[str]) -> Stage:
+    """With anchors to stages called as these are: a name such as v1.0 is no file's."""
+    anchors = (replace(one, name=one.policy) if one.policy in names and not one.name else one for one in stage.anchors)
+    return replace(stage, anchors=tuple(anchors))
 
 
 def _disagreements(stages: Sequence[Stage]) -> list[str]:

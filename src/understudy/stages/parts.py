@@ -343,9 +343,8 @@ def _anchors(
     for name in dict.fromkeys([*visited, *recalled]):
         states = "both" if name in visited and name in recalled else "visited" if name in visited else "stored"
         label = row.label if name == row.policy else f"{row.label} ({name})"
-        held = policy if not own or name == row.policy else load_student(folder.stage(name).student)
         one = replace(row, name=label, states=states, stored=None)
-        found.append(ActiveAnchor(one, held, stored=recalled.get(name), holds=players.get(name)))
+        found.append(ActiveAnchor(one, policy, stored=recalled.get(name), holds=players.get(name)))
     return found
 
 

@@ -59,6 +59,11 @@ def _check_policies(config: StagesConfig, number: int, spaces: Spaces, simulator
     elif source is not None:
         check_fits(load_student(source), simulator)
     own = spaces[stage.name]
+    if stage.distil and config.own_std and family_of(own[1], False).continuous:
+        raise ConfigurationError(
+            "own_std is for deviations that the network gives, and a policy that is distilled has one vector of them. "
+            "Leave own_std or distil out"
+        )
     if stage.adapters:
         check_column(own[0], spec)
     if stage.heads == "own":
