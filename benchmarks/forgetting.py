@@ -63,14 +63,15 @@ PENDULUM: dict[str, Any] = {
     ],
 }  # fmt: skip
 SEQUENCES = {"flight": FLIGHT, "lander": LANDER, "pendulum": PENDULUM}
-QUICK = ("flight", "pendulum")  # a training takes seconds
+QUICK, OWN = ("flight", "pendulum"), ("flight",)  # a training takes seconds there
 SHARED: dict[str, Any] = {
     "student": "mlp:64,64:tanh", "evaluations": 5, "evaluation_episodes": 20, "final_episodes": 100, "quiet": True,
 }  # fmt: skip
 OWN_STD = {"own_std": True}
 WEIGHT = 0.1
 FADING = "linear:0.1:0"
-FRESH_NETWORK = "mlp:64,64:tanh"
+DISTILLED = {"distil": "mlp:64,64:tanh"}
+HEADS, ADAPTERS, GATE = {"heads": "own"}, {"adapters": True}, {"gate": True}
 
 
 @dataclass(frozen=True)
@@ -108,32 +109,19 @@ VARIANTS = (
     Variant("visited", "KL to the last stage's policy on the student's states", "visited"),
     Variant("fading", "the same with a weight that falls to 0", "visited", weight=FADING),
     Variant("stored", "KL to each earlier stage's policy on states stored of it", "stored"),
-    Variant("both", "the same on visited states as well", "both", within=QUICK),
-    Variant("distilled", "first distilled into a fresh network", also={"distil": FRESH_NETWORK}, within=QUICK),
-    Variant(
-        "distilled+stored",
-        "first distilled, then anchored on stored states",
-        "stored",
-        {"distil": FRESH_NETWORK},
-        within=QUICK,
-    ),
+    Variant("distilled", "first distilled into a fresh network", also=DISTILLED, within=QUICK),
+    Variant("distilled+stored", "first distilled, then anchored on stored states", "stored", DISTILLED, within=QUICK),
     Variant("joint", "half of the copies play the earlier tasks", joint=True, within=QUICK),
-    Variant("heads", "a head a stage on one body", also={"heads": "own"}, within=QUICK),
-    Variant(
-        "heads+stored", "each head held on the states stored of its task", "stored", {"heads": "own"}, within=QUICK
-    ),
-    Variant("adapters", "earlier columns frozen, a new one reads them", also={"adapters": True}, within=QUICK),
     Variant("nothing+own-std", "goes on directly; deviations that the network gives", whole=OWN_STD, within=QUICK),
     Variant(
         "stored+own-std", "stored states; deviations that the network gives", "stored", whole=OWN_STD, within=QUICK
     ),
-    Variant("heads+gate", "heads; a learned gate tells which acts", also={"heads": "own", "gate": True}, within=QUICK),
-    Variant(
-        "adapters+gate",
-        "adapters; a learned gate tells which acts",
-        also={"adapters": True, "gate": True},
-        within=QUICK,
-    ),
+    Variant("heads", "a head a stage on one body", also=HEADS, within=OWN),
+    Variant("heads+stored", "each head held on the states stored of its task", "stored", HEADS, within=OWN),
+    Variant("adapters", "earlier columns frozen, a new one reads them", also=ADAPTERS, within=OWN),
+    Variant("heads+gate", "heads; a learned gate tells which acts", also=HEADS | GATE, within=OWN),
+    Variant("adapters+gate", "adapters; a learned gate tells which acts", also=ADAPTERS | GATE, within=OWN),
+    Variant("both", "stored and visited states", "both", within=OWN),
 )
 
 
