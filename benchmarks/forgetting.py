@@ -127,10 +127,15 @@ VARIANTS = (
 
 def run(sequence: str, variant: Variant, seed: int, out: Path) -> str:
     """One training, unless it has finished; a line about it."""
-    folder = out / sequence / f"{variant.name}-s{seed}"
+    config = planned(sequence, variant, seed, out)
+    folder = Path(config.out)
+    if (folder / "stages.toml").is_file() and StagesFolder.open(folder).config != config:
+        raise SystemExit(f"{folder} was trained as something else: move it away, or choose another --out")
     if (folder / "result.json").is_file():
         return ""
-    result = resume_stages(folder, console=Silent()) if begun(folder) else begin(sequence, variant, seed, out, folder)
+    first = out / sequence / f"{VARIANTS[0].name}-s{seed}" / config.stages[0].name
+    shared = variant is not VARIANTS[0] and not variant.whole and (first / "result.json").is_file()
+    result = go_on(config, first) if shared else resumed_or_begun(config)
     facts = result.matrix.facts()
     share = facts["average_forgetting_normalised"]
     lost = "not defined" if share is None else f"{share:.0%}"
@@ -138,22 +143,25 @@ def run(sequence: str, variant: Variant, seed: int, out: Path) -> str:
     return f"{sequence}/{variant.name} seed {seed}: forgot {lost}; at the end {', '.join(last)}"
 
 
-def begun(folder: Path) -> bool:
-    return (folder / "stages.toml").is_file()
-
-
-def begin(sequence: str, variant: Variant, seed: int, out: Path, folder: Path) -> StagesResult:
-    """From the start; where the first stage of that seed has been trained, from behind it."""
+def planned(sequence: str, variant: Variant, seed: int, out: Path) -> StagesConfig:
+    """What is trained."""
     whole = SEQUENCES[sequence]
     values = SHARED | {key: value for key, value in whole.items() if key != "stages"} | dict(variant.whole)
-    config = StagesConfig.of(values | {"stages": variant.stages(whole), "seed": seed, "out": str(folder)})
-    first = config.stages[0].name
-    source = out / sequence / f"{VARIANTS[0].name}-s{seed}" / first
-    if variant is VARIANTS[0] or variant.whole or not (source / "result.json").is_file():
-        return run_stages(config, console=Silent())
-    StagesFolder.create(config).close()
-    shutil.copytree(source, folder / first)
-    return resume_stages(folder, console=Silent())
+    folder = out / sequence / f"{variant.name}-s{seed}"
+    return StagesConfig.of(values | {"stages": variant.stages(whole), "seed": seed, "out": str(folder)})
+
+
+def go_on(config: StagesConfig, first: Path) -> StagesResult:
+    """From behind the first stage, which has been trained in the folder ``first``."""
+    if not (Path(config.out) / "stages.toml").is_file():
+        StagesFolder.create(config).close()
+        shutil.copytree(first, Path(config.out) / first.name)
+    return resume_stages(config.out, console=Silent())
+
+
+def resumed_or_begun(config: StagesConfig) -> StagesResult:
+    begun = (Path(config.out) / "stages.toml").is_file()
+    return resume_stages(config.out, console=Silent()) if begun else run_stages(config, console=Silent())
 
 
 def main() -> int:
