@@ -272,8 +272,8 @@ FAULTS = (
     Fault(
         "a rate that does not fall",
         "src/understudy/engines/reinforce.py",
-        "self.learning_rate if final is None else final",
-        "self.learning_rate",
+        "options.learning_rate if final is None else final",
+        "options.learning_rate",
         (REINFORCED,),
     ),
     Fault(
